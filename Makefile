@@ -1,0 +1,58 @@
+GO ?= go
+FUZZTIME ?= 30s
+export LC_ALL = C
+
+.PHONY: help build demo test check race lint fmt fuzz bench gen cover tidy vuln tools clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/agent
+	$(GO) build -o bin/agent ./cmd/agent
+
+demo: build ## a master and two slaves on this machine, live
+	@.ci/need rsync
+	bin/agent demo $(DEMO)
+
+tools:
+	@.ci/need rsync gcc
+
+test: tools ## every test
+	$(GO) test -shuffle=on ./...
+
+race: tools ## every test under the race detector
+	$(GO) test -race -shuffle=on ./...
+
+lint: ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run make fmt" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fmt: ## format the code
+	$(GO) tool gofumpt -w .
+
+check: lint race gen ## everything, and generated files are current
+	git diff --exit-code
+
+fuzz: tools ## each fuzz target for FUZZTIME
+	@for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg || exit 1; \
+		done; \
+	done
+
+cover: tools ## coverage by function
+	$(GO) test -coverpkg ./... -coverprofile bin/cover.out ./...
+	$(GO) tool cover -func bin/cover.out
+
+gen: ## man pages
+	$(GO) run ./cmd/agent man docs/man
+
+tidy: ## go.mod and go.sum
+	$(GO) mod tidy
+
+vuln: ## known holes in what we depend on (needs the network)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.6.0 ./...
+
+clean: ## remove what was built
+	rm -rf bin
