@@ -1,0 +1,120 @@
+package filter
+
+import (
+	"errors"
+	"slices"
+
+	"syncagent/agent/tree"
+)
+
+// Rules is a compiled rule set; the first rule that matches decides, and what
+// no rule matches is included. A nil *Rules excludes nothing. Rules are
+// immutable and safe for concurrent use.
+type Rules struct {
+	rules []rule
+}
+
+// rule is one line.
+type rule struct {
+	include bool
+	pattern pattern
+}
+
+// Compile reads one rule a line. Its error joins a *SyntaxError for every line
+// at fault.
+func Compile(lines []string) (*Rules, error) {
+	r := &Rules{rules: make([]rule, 0, len(lines))}
+	var faults []error
+	for i, line := range lines {
+		parsed, fault := parse(line)
+		if fault != nil {
+			fault.Index, fault.Rule = i, line
+			faults = append(faults, fault)
+			continue
+		}
+		r.rules = append(r.rules, parsed)
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return r, nil
+}
+
+// Excludes reports whether p or one of the directories above it is excluded;
+// dir says whether p is a directory. The root never is excluded.
+func (r *Rules) Excludes(p tree.Path, dir bool) bool {
+	if r.Empty() {
+		return false
+	}
+	for i := range len(p) {
+		if p[i] == '/' && r.ExcludesEntry(p[:i], true) {
+			return true
+		}
+	}
+	return r.ExcludesEntry(p, dir)
+}
+
+// ExcludesEntry is Excludes for a caller that knows that no directory above p
+// is excluded.
+func (r *Rules) ExcludesEntry(p tree.Path, dir bool) bool {
+	if r == nil || p == tree.Root {
+		return false
+	}
+	for i := range r.rules {
+		if r.rules[i].pattern.match(string(p), dir) {
+			return !r.rules[i].include
+		}
+	}
+	return false
+}
+
+// MayExcludeBelow reports whether anything below the directory p may be
+// excluded. It is false only when that is impossible whatever the names there
+// are.
+func (r *Rules) MayExcludeBelow(p tree.Path) bool {
+	if r.Empty() {
+		return false
+	}
+	for i := range r.rules {
+		if !r.rules[i].include && r.rules[i].pattern.mayMatchBelow(string(p)) {
+			return true
+		}
+	}
+	return r.Excludes(p, true)
+}
+
+// Args returns the rules as arguments of rsync, which must run with LC_ALL=C to
+// read them as this package does.
+func (r *Rules) Args() []string {
+	lines := r.Lines()
+	for i, line := range lines {
+		lines[i] = "--filter=" + line
+	}
+	return lines
+}
+
+// Lines returns the rules in their short form, such as "- *.tmp".
+func (r *Rules) Lines() []string {
+	if r == nil {
+		return nil
+	}
+	lines := make([]string, len(r.rules))
+	for i, rule := range r.rules {
+		lines[i] = rule.String()
+	}
+	return lines
+}
+
+// String returns the rule in its short form.
+func (r rule) String() string {
+	if r.include {
+		return "+ " + r.pattern.text
+	}
+	return "- " + r.pattern.text
+}
+
+// Empty reports whether there are no rules.
+func (r *Rules) Empty() bool { return r == nil || len(r.rules) == 0 }
+
+// Equal reports whether both hold the same rules in the same order.
+func (r *Rules) Equal(o *Rules) bool { return slices.Equal(r.Lines(), o.Lines()) }
