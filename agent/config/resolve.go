@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+
+	"syncagent/agent/filter"
+)
+
+// Modules returns the modules with everything filled in: the settings of the
+// top level with the module's own over them, compiled rules, and for each
+// target where and how to log in. The error is Faults: a target that does not
+// exist, a rule or an override that is wrong.
+func (m *Master) Modules() ([]Module, error) {
+	var faults Faults
+	list := make([]Module, 0, len(m.ModuleSpecs))
+	for _, spec := range m.ModuleSpecs {
+		mod, bad := m.module(spec)
+		faults = append(faults, bad...)
+		list = append(list, mod)
+	}
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// module resolves one module as far as it can.
+func (m *Master) module(spec ModuleSpec) (Module, Faults) {
+	key := join("modules", spec.Name)
+	mod := Module{
+		Name: spec.Name, Path: spec.Path, Delete: spec.Delete, Settings: m.Settings,
+		Filter: spec.Filter, Rsync: spec.Rsync,
+	}
+	faults := m.override(key, &mod.Settings, spec.Overrides)
+	rules, err := filter.Compile(spec.Filter)
+	if err != nil {
+		faults = append(faults, m.origin.fault(key+".filter", problem{err.Error(), "mend the rule"}))
+	}
+	mod.Rules = rules
+	for _, dest := range spec.dests(m.TargetSpecs) {
+		i := m.target(dest.Target)
+		if i < 0 {
+			faults = append(faults, m.unknownTarget(key, dest))
+			continue
+		}
+		mod.Targets = append(mod.Targets, m.resolveTarget(spec.Name, dest, m.TargetSpecs[i]))
+	}
+	return mod, faults
+}
+
+func (m *Master) override(key string, s *Settings, over map[string]string) Faults {
+	var faults Faults
+	fields := settingsFields(s)
+	left := len(over)
+	for _, k := range keysOf("", fields) {
+		value, ok := over[k.Name]
+		if !ok {
+			continue
+		}
+		left--
+		f, _ := find(fields, k.Name)
+		if bad := setField(f, value); bad != nil {
+			faults = append(faults, m.origin.fault(join(key, k.Name), *bad))
+		}
+	}
+	if left > 0 {
+		faults = append(faults, m.origin.fault(key, problem{"overrides a key that does not exist", "see Keys"}))
+	}
+	return faults
+}
+
+// dests returns where the module goes: every target unless said.
+func (spec ModuleSpec) dests(targets []TargetSpec) []ModuleDest {
+	if spec.Targets != nil {
+		return spec.Targets
+	}
+	list := make([]ModuleDest, len(targets))
+	for i, t := range targets {
+		list[i].Target = t.Name
+	}
+	return list
+}
+
+// target returns the index of the target called name, or -1.
+func (m *Master) target(name string) int {
+	for i, t := range m.TargetSpecs {
+		if t.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (m *Master) resolveTarget(module string, dest ModuleDest, spec TargetSpec) Target {
+	t := Target{
+		Name: spec.Name, Host: spec.Host, Port: spec.Port, Module: dest.Module, Dir: dest.Dir,
+		Auth: spec.Auth, Bwlimit: spec.Bwlimit,
+	}
+	if t.Module == "" {
+		t.Module = module
+	}
+	if t.Auth.User == "" {
+		t.Auth.User = m.Auth.User
+	}
+	if t.Auth.PasswordFile == "" {
+		t.Auth.PasswordFile = m.Auth.PasswordFile
+	}
+	return t
+}
+
+func (m *Master) unknownTarget(key string, dest ModuleDest) *Fault {
+	known := make([]string, len(m.TargetSpecs))
+	for i, t := range m.TargetSpecs {
+		known[i] = t.Name
+	}
+	f := m.origin.fault(key+".targets."+printable(dest.Target), problem{fmt.Sprintf("there is no target %s", quote(dest.Target)), suggest(dest.Target, known)})
+	f.Key = key + ".targets"
+	return f
+}

@@ -1,0 +1,170 @@
+package config
+
+import "slices"
+
+// Tags of scalars in written YAML; a string that looks like a number or a bool
+// is quoted because of its tag.
+const (
+	tagString = "!!str"
+	tagInt    = "!!int"
+	tagBool   = "!!bool"
+)
+
+// field is one key of a mapping: a scalar, a list of scalars, a mapping of
+// fields, a mapping with a scalar form (val and sub), or a mapping or list with
+// hooks of its own.
+type field struct {
+	name, doc string
+	tag       string // of val
+	val       value
+	list      *listField
+	sub       []field
+	custom    *customField
+}
+
+func scalar(name, tag string, v value, doc string) field {
+	return field{name: name, doc: doc, tag: tag, val: v}
+}
+
+func text(name string, p *string, c check, doc string) field {
+	return scalar(name, tagString, stringValue(p, c), doc)
+}
+
+func number(name string, p *int, least, most int, doc string) field {
+	return scalar(name, tagInt, intValue(p, least, most), doc)
+}
+
+func truth(name string, p *bool, doc string) field {
+	return scalar(name, tagBool, boolValue(p), doc)
+}
+
+func span(name string, p *Duration, doc string) field {
+	return scalar(name, tagString, durationValue(p), doc)
+}
+
+func group(name, doc string, sub ...field) field { return field{name: name, doc: doc, sub: sub} }
+
+// masterFields is the top level of agent.yaml.
+func masterFields(m *Master) []field {
+	head := []field{
+		text("state_dir", &m.StateDir, absolute, "directory of what must survive a restart"),
+		text("socket", &m.Socket, socketPath, "unix socket through which commands reach the running agent"),
+		text("listen", &m.Listen, listenAddress, "host:port of the status page and /metrics; empty is off"),
+		number("workers", &m.Workers, 0, 10000, "rsync processes at once; 0 is twice the processors and two"),
+		group("auth", "how to log in on the targets", authFields(&m.Auth)...),
+	}
+	tail := []field{
+		{name: "targets", doc: "the slaves by name", custom: targetsField(m)},
+		{name: "modules", doc: "the trees by name", custom: modulesField(m)},
+	}
+	return slices.Concat(head, settingsFields(&m.Settings), tail)
+}
+
+func authFields(a *Auth) []field {
+	return []field{
+		text("user", &a.User, userName, "user of the rsync daemon, not of the system"),
+		text("password_file", &a.PasswordFile, absolute, "file of one line, mode 0600"),
+	}
+}
+
+// settingsFields are the keys that a module may override.
+func settingsFields(s *Settings) []field {
+	const most = 1 << 40
+	return []field{
+		group("settle", "how long a change rests before it is sent",
+			span("quiet", &s.Settle.Quiet, "after a finished change"),
+			span("max", &s.Settle.Max, "at most, while changes go on"),
+			span("growing", &s.Settle.Growing, "for a file that is still being written")),
+		group("sweep", "when a whole module is reconciled",
+			truth("at_start", &s.Sweep.AtStart, "when the agent starts"),
+			span("every", &s.Sweep.Every, "by schedule; off is never"),
+			span("checksum_every", &s.Sweep.ChecksumEvery, "reading every byte; off is never"),
+			number("concurrency", &s.Sweep.Concurrency, 1, 1000, "sweeps at once")),
+		text("watcher", &s.Watcher, enum("", "auto", "fanotify", "fsnotify", "poll"), "how changes are noticed: auto, fanotify, fsnotify or poll"),
+		group("lanes", "what is sent beside the rest",
+			scalar("large", tagString, sizeValue(&s.Lanes.Large), "files from this size on; 0 is none")),
+		truth("warm", &s.Warm, "keep a connection open to each active target"),
+		{
+			name: "delete_guard", doc: "hold deletes above these limits back; off is no limit", tag: tagString, val: guardValue(&s.DeleteGuard),
+			sub: []field{
+				guardField("percent", &s.DeleteGuard, &s.DeleteGuard.Percent, 100, "of the module's entries, when it is also more than min"),
+				guardField("min", &s.DeleteGuard, &s.DeleteGuard.Min, most, "deletes that percent never holds back"),
+				guardField("files", &s.DeleteGuard, &s.DeleteGuard.Files, most, "deletes whatever their share; 0 is no such limit"),
+			},
+		},
+		text("root_change", &s.RootChange, enum("", "block", "accept"), "when a module's root is another directory than before: block or accept"),
+		text("first_sync", &s.FirstSync, enum("", "merge", "mirror"), "what only a new target has: merge keeps it, mirror deletes it"),
+	}
+}
+
+func guardField(name string, g *Guard, p *int, most int, doc string) field {
+	return scalar(name, tagInt, guardNumber(g, p, most), doc)
+}
+
+func targetFields(t *TargetSpec) []field {
+	return []field{
+		text("host", &t.Host, hostName, "name or address"),
+		number("port", &t.Port, 1, 65535, "of the rsync daemon"),
+		group("auth", "instead of the top level's", authFields(&t.Auth)...),
+		text("bwlimit", &t.Bwlimit, bandwidth, "bytes a second with K, M or G; empty is no limit"),
+	}
+}
+
+// moduleFields are the keys of one module but for the settings.
+func moduleFields(m *ModuleSpec) []field {
+	return []field{
+		text("path", &m.Path, dataPath, "root of the tree"),
+		{name: "targets", doc: "left out: all of them", custom: destsField(m)},
+		truth("delete", &m.Delete, "delete on the targets what is gone here"),
+		{name: "filter", doc: "rsync's filter rules, the first match wins", list: &listField{p: &m.Filter, check: filterRule}},
+		group("rsync", "options of the rsync runs", rsyncFields(&m.Rsync)...),
+	}
+}
+
+func rsyncFields(r *RsyncOptions) []field {
+	return []field{
+		text("compress", &r.Compress, enum("none", "none", "auto", "zstd", "lz4", "zlibx", "zlib"), "on the wire: none, auto, zstd, lz4, zlibx or zlib"),
+		truth("xattrs", &r.Xattrs, "extended attributes"),
+		truth("acls", &r.ACLs, "access control lists"),
+		truth("hard_links", &r.HardLinks, "keep hard links"),
+		truth("numeric_ids", &r.NumericIDs, "owners by number, not by name"),
+		{name: "extra", doc: "further options", list: &listField{p: &r.Extra, check: extraOption}},
+	}
+}
+
+// destFields are the keys of one entry of a module's targets.
+func destFields(d *ModuleDest) []field {
+	return []field{
+		text("target", &d.Target, anyText, "name of a target"),
+		text("module", &d.Module, moduleName, "module over there; left out: of the same name"),
+		text("path", &d.Dir, remoteDir, "below that module's root"),
+	}
+}
+
+// receiverFields is the top level of receiver.yaml.
+func receiverFields(r *Receiver) []field {
+	return []field{
+		text("state_dir", &r.StateDir, absolute, "directory of what must survive a restart"),
+		text("conf_file", &r.ConfFile, absolute, "the rsyncd.conf that is written"),
+		text("address", &r.Address, bindAddress, "IP address to listen on; empty is all, IPv4 and IPv6"),
+		number("port", &r.Port, 1, 65535, "to listen on"),
+		group("auth", "who may log in",
+			text("user", &r.Auth.User, userName, "user of the rsync daemon, not of the system"),
+			text("secrets_file", &r.Auth.SecretsFile, absolute, "file of user:password lines, mode 0600")),
+		{name: "allow", doc: "IP addresses and networks of the masters", list: &listField{p: &r.Allow, check: source}},
+		number("max_connections", &r.MaxConnections, 0, 1000000, "at once; 0 is no limit"),
+		{name: "modules", doc: "the directories by name", custom: receivedField(r)},
+	}
+}
+
+func receivedFields(m *ReceiverModule) []field {
+	return []field{
+		text("path", &m.Path, servedPath, "directory to receive into"),
+		text("owner", &m.Owner, account, "of the directory when it is created"),
+		text("group", &m.Group, account, "of the directory when it is created"),
+		text("uid", &m.UID, account, "user that writes below it"),
+		text("gid", &m.GID, account, "group that writes below it"),
+		truth("chroot", &m.Chroot, "confine the daemon to the directory; keeps symlinks exactly"),
+		truth("read_only", &m.ReadOnly, "refuse to be written to"),
+	}
+}
