@@ -1,0 +1,149 @@
+package rsync
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"time"
+
+	"syncagent/agent/proc"
+	"syncagent/agent/tree"
+)
+
+// Spawner starts a child process; proc.Spawner is one.
+type Spawner interface {
+	Start(cmd *exec.Cmd) (*proc.Child, error)
+}
+
+// Options are a module's settings for all its runs.
+type Options struct {
+	Filter     []string // rules in rsync's filter language or whole --filter=RULE arguments, for runs that recurse
+	Compress   string   // "" or "none", else a name for --compress-choice, e.g. zstd
+	Bwlimit    string   // as --bwlimit takes it, e.g. 10M; "" for none
+	Xattrs     bool
+	ACLs       bool
+	HardLinks  bool
+	NumericIDs bool
+	Extra      []string // further arguments; see CheckExtra
+
+	Timeout        time.Duration // rsync's own I/O timeout; 0: one minute
+	ConnectTimeout time.Duration // 0: ten seconds
+	Stall          time.Duration // a run without progress for so long is killed; 0: five minutes
+}
+
+// Config is what a Client needs.
+type Config struct {
+	Bin     string // "": rsync
+	Source  string // the source directory, for messages only
+	Dest    Dest
+	Options Options
+	Spawner Spawner
+	Log     *slog.Logger // nil: no log
+}
+
+// Client runs rsync for one module and one target. It holds no state between
+// calls and may be used by several goroutines; that two runs never write to
+// the same slave directory at once is the caller's to see to.
+type Client struct {
+	cfg Config
+}
+
+// New returns a Client; it starts nothing.
+func New(cfg Config) *Client {
+	if cfg.Bin == "" {
+		cfg.Bin = "rsync"
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	def(&cfg.Options.Timeout, time.Minute)
+	def(&cfg.Options.ConnectTimeout, 10*time.Second)
+	def(&cfg.Options.Stall, 5*time.Minute)
+	return &Client{cfg: cfg}
+}
+
+func def(d *time.Duration, value time.Duration) {
+	if *d <= 0 {
+		*d = value
+	}
+}
+
+// Batch is what one Send is to make equal on the slave. Each of the first
+// three must hold no path below an entry of Deep.
+type Batch struct {
+	Send  []tree.Path // content may differ
+	Attrs []tree.Path // only mode, owner, times or extended attributes may differ
+	Gone  []tree.Path // topmost missing ancestors; what the slave has there is deleted
+	Deep  []tree.Path // whole subtrees; tree.Root means every entry of the root, never the root itself
+
+	MaxDelete int // >0: no run of this batch deletes more entries than that on the slave
+}
+
+// Failure is a path that the slave does not have as it should.
+type Failure struct {
+	Path  tree.Path
+	What  tree.What
+	Class Class
+	Text  string // one line, printable
+}
+
+// Extra is an entry of the slave that the master does not have.
+type Extra struct {
+	Path tree.Path
+	Dir  bool
+}
+
+// Stats counts what the runs of one call reported.
+type Stats struct {
+	Files   int   // regular files sent
+	Deletes int   // entries deleted
+	Created int   // entries that the slave did not have
+	Entries int   // entries looked at below deep marks
+	Runs    int   // rsync processes
+	Bytes   int64 // sum of the sizes of the files sent
+}
+
+// Outcome tells what became of a Batch.
+type Outcome struct {
+	// Failed is what the slave still lacks. Every other path of Send, Attrs
+	// and Gone is confirmed, and every other subtree of Deep apart from what
+	// Extras and Differ name. It may name a parent directory that was not in
+	// the batch, when its attributes could not be set, and single paths below
+	// a deep mark.
+	Failed []Failure
+	// Extras are entries below the deep marks that the slave has and we do not,
+	// a directory's content included. Nothing here deletes them.
+	Extras []Extra
+	// Differ are paths below the deep marks that still differ.
+	Differ []tree.Path
+	Err    *Error // nil when nothing failed
+	Stats  Stats
+}
+
+// Change is a path that Compare found different.
+type Change struct {
+	Path tree.Path
+	Dir  bool
+	Code string // rsync's eleven characters of --itemize-changes
+}
+
+// Diff is what Compare found.
+type Diff struct {
+	Differ  []Change
+	Extras  []Extra
+	Entries int // entries of the master that were looked at
+}
+
+// Send makes the slave equal to dir, an open descriptor of the source root,
+// for every path of b. Rsync reads below dir itself, so a path that is
+// replaced meanwhile changes nothing.
+//
+// One run sends Send and Gone, a second Attrs, a third Deep, each only when
+// it has something to do; a dry run then lists what is left below the deep
+// marks, and another one says what is left when a run was not clean. When a
+// run fails for the whole target the following ones are not tried.
+func (c *Client) Send(ctx context.Context, dir *os.File, b Batch) Outcome {
+	s := &sending{c: c, ctx: ctx, dir: dir, batch: b}
+	return s.run()
+}

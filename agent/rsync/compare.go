@@ -1,0 +1,75 @@
+package rsync
+
+import (
+	"context"
+	"os"
+	"slices"
+
+	"syncagent/agent/tree"
+)
+
+// compareMode is the run that lists all that differs and changes nothing.
+func compareMode(checksum bool) mode {
+	return mode{dry: true, deep: true, extras: true, checksum: checksum}
+}
+
+// add sorts one item in. The root's own attributes are the slave's.
+func (d *Diff) add(it item) {
+	switch {
+	case it.path == tree.Root:
+	case it.deleting():
+		d.Extras = append(d.Extras, Extra{Path: it.path, Dir: it.dir})
+	default:
+		d.Entries++
+		if !it.equal() {
+			d.Differ = append(d.Differ, Change{Path: it.path, Dir: it.dir, Code: it.code})
+		}
+	}
+}
+
+// Compare lists what differs between dir and the slave below the paths in deep
+// and changes nothing. By default size and time to the nanosecond decide; with
+// checksum every byte is read on both sides. Entries that a filter excludes are
+// neither compared nor listed, and a directory that the slave keeps only for
+// such entries counts as equal. Parents of the paths in deep are compared too.
+//
+// The error is an *Error. With class Partial the Diff is what could be
+// compared; Extras may then be incomplete.
+func (c *Client) Compare(ctx context.Context, dir *os.File, deep []tree.Path, checksum bool) (Diff, error) {
+	var d Diff
+	rep := c.exec(ctx, dir, compareMode(checksum), newList(topmost(deep)), d.add)
+	return d, rep.trouble()
+}
+
+// Victims lists everything that Send would delete on the slave for the paths
+// in gone, each entry of a directory included, and changes nothing. Filters do
+// not apply: they do not hold in Send either, so it is the caller who must
+// keep excluded entries from being deleted. A path that exists again is no
+// victim. The error is an *Error.
+func (c *Client) Victims(ctx context.Context, dir *os.File, gone []tree.Path) ([]Extra, error) {
+	var victims []Extra
+	list := topmost(slices.DeleteFunc(slices.Clone(gone), func(p tree.Path) bool { return len(p) > maxPath }))
+	if len(list) == 0 {
+		return nil, nil
+	}
+	rep := c.exec(ctx, dir, mode{dry: true, gone: true, force: true}, newList(list), func(it item) {
+		if it.deleting() {
+			victims = append(victims, Extra{Path: it.path, Dir: it.dir})
+		}
+	})
+	return victims, rep.trouble()
+}
+
+// trouble is the report's error unless all it says is what a dry run may well
+// say: that a missing path is missing, or that a directory with excluded
+// content stays.
+func (r *report) trouble() error {
+	if r.err == nil {
+		return nil
+	}
+	hard := slices.ContainsFunc(r.named, func(e PathError) bool { return !e.Soft })
+	if !r.broken() && !hard && !r.odd && !r.noExtras {
+		return nil
+	}
+	return r.err
+}

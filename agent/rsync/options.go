@@ -1,0 +1,156 @@
+package rsync
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sourceFD is the descriptor of the source root in the child: the first of
+// exec.Cmd.ExtraFiles.
+const sourceFD = 3
+
+// sourceArg lets rsync read the very directory that was opened, whatever its
+// path leads to by now. /proc/self is rsync itself; a sending rsync does not
+// fork before it enters the directory.
+var sourceArg = fmt.Sprintf("/proc/self/fd/%d/", sourceFD)
+
+// outFormat starts with eleven characters of fixed width and ends in a number,
+// so that a name may hold the separator.
+const outFormat = "--out-format=%i|%n|%l"
+
+// mode is what differs between the runs.
+type mode struct {
+	dry       bool
+	again     bool // -I: do not trust size and mtime
+	gone      bool // delete what is listed and missing
+	force     bool // a directory may make way for something else
+	deep      bool // recurse, filters apply
+	extras    bool // with deep and dry only: list what is extra
+	checksum  bool
+	maxDelete int
+}
+
+// args returns the argument list. Extra stands first: of two options that
+// contradict each other the later one counts, which is ours.
+func (c *Client) args(m mode) []string {
+	o := c.cfg.Options
+	args := slices.Clone(o.Extra)
+	args = append(args, "-a", "-ii", "--modify-window=-1", "--sockopts=TCP_NODELAY", "--no-motd",
+		"--files-from=-", "--from0", outFormat,
+		"--timeout="+seconds(c.timeout(m)), "--contimeout="+seconds(o.ConnectTimeout), "--password-file="+c.passwordFile())
+	args = append(args, o.args()...)
+	for _, f := range []struct {
+		on  bool
+		arg string
+	}{
+		{m.dry, "-n"}, {m.again, "-I"}, {m.checksum, "-c"}, {m.force, "--force"},
+		{m.gone, "--delete-missing-args"}, {m.deep, "-r"}, {m.deep && m.dry && m.extras, "--delete"},
+	} {
+		if f.on {
+			args = append(args, f.arg)
+		}
+	}
+	if m.maxDelete > 0 {
+		args = append(args, "--max-delete="+strconv.Itoa(m.maxDelete))
+	}
+	if m.deep {
+		args = append(args, filterArgs(o.Filter)...)
+	}
+	return append(args, sourceArg, c.cfg.Dest.URL())
+}
+
+func (o Options) args() []string {
+	var args []string
+	if o.Compress != "" && o.Compress != "none" {
+		args = append(args, "--compress", "--compress-choice="+o.Compress)
+	}
+	if o.Bwlimit != "" {
+		args = append(args, "--bwlimit="+o.Bwlimit)
+	}
+	for _, f := range []struct {
+		on  bool
+		arg string
+	}{
+		{o.Xattrs, "--xattrs"}, {o.ACLs, "--acls"}, {o.HardLinks, "--hard-links"}, {o.NumericIDs, "--numeric-ids"},
+	} {
+		if f.on {
+			args = append(args, f.arg)
+		}
+	}
+	return args
+}
+
+func filterArgs(rules []string) []string {
+	args := make([]string, 0, len(rules))
+	for _, r := range rules {
+		if !strings.HasPrefix(r, "--filter=") {
+			r = "--filter=" + r
+		}
+		args = append(args, r)
+	}
+	return args
+}
+
+// passwordFile never leaves the option out: rsync would ask the terminal for a
+// password.
+func (c *Client) passwordFile() string {
+	if f := c.cfg.Dest.PasswordFile; f != "" {
+		return f
+	}
+	return "/dev/null"
+}
+
+// checksumPatience stretches the time limits of a run with --checksum, in
+// which either side may read a large file without a word.
+const checksumPatience = 20
+
+func (c *Client) timeout(m mode) time.Duration {
+	if m.checksum {
+		return c.cfg.Options.Timeout * checksumPatience
+	}
+	return c.cfg.Options.Timeout
+}
+
+func (c *Client) stall(m mode) time.Duration {
+	if m.checksum {
+		return c.cfg.Options.Stall * checksumPatience
+	}
+	return c.cfg.Options.Stall
+}
+
+// seconds rounds up: rsync takes 0 as no limit.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
+// extraAllowed are the long options that Extra may hold: they change how a
+// file is sent or stored, never which files are sent or deleted nor what rsync
+// prints.
+var extraAllowed = map[string]bool{
+	"--backup": true, "--backup-dir": true, "--block-size": true, "--chmod": true, "--chown": true,
+	"--checksum-choice": true, "--compress-level": true, "--compress-threads": true,
+	"--executability": true, "--fake-super": true, "--fsync": true, "--groupmap": true, "--iconv": true,
+	"--ipv4": true, "--ipv6": true, "--max-alloc": true, "--no-devices": true, "--no-group": true,
+	"--no-owner": true, "--no-perms": true, "--no-specials": true, "--open-noatime": true,
+	"--partial-dir": true, "--preallocate": true, "--skip-compress": true, "--sparse": true,
+	"--suffix": true, "--usermap": true, "--whole-file": true, "--address": true,
+}
+
+// CheckExtra refuses arguments in Options.Extra that would change which paths
+// are sent or deleted, or what this package reads from rsync. Only long
+// options are taken, with their value behind an equals sign.
+func CheckExtra(extra []string) error {
+	for _, arg := range extra {
+		name, _, _ := strings.Cut(arg, "=")
+		if !strings.HasPrefix(arg, "--") {
+			return fmt.Errorf("rsync argument %q: write the long form --name or --name=value", arg)
+		}
+		if !extraAllowed[name] {
+			return fmt.Errorf("rsync argument %q: not allowed here, remove it", name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package rsync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"syncagent/agent/proc"
+)
+
+const (
+	// stopGrace is what a cancelled or stalled rsync gets to remove its
+	// temporary file.
+	stopGrace = 2 * time.Second
+	// maxNamed bounds the complaints that are kept of one run.
+	maxNamed = 100_000
+	// maxFlood bounds, in bytes, what a run may say beside its items; an rsync
+	// that goes on is killed.
+	maxFlood = 32 << 20
+)
+
+// errStalled and errFlood are why a run was killed.
+var (
+	errStalled = errors.New("made no progress")
+	errFlood   = errors.New("wrote no end of messages")
+)
+
+// report is what one rsync process said and how it ended.
+type report struct {
+	named    []PathError
+	odd      bool // some complaint names no path that we know
+	limited  bool // --max-delete was reached
+	noExtras bool // deletes were not looked for
+	err      *Error
+}
+
+// clean: exit code 0 and not a word of trouble.
+func (r *report) clean() bool { return r.err == nil }
+
+// broken: the run did not work through its list to the end.
+func (r *report) broken() bool { return r.err != nil && r.err.Class != Partial }
+
+// reachable: a broken run got so far that the slave may have changed.
+func (r *report) reachable() bool {
+	if r.err == nil {
+		return true
+	}
+	if r.err.Class == Refused {
+		return false
+	}
+	switch r.err.Code {
+	case 0, 11, 12, 13, 14, 20, 22, 23, 24, 25, 30:
+		return true
+	}
+	return false
+}
+
+// collector turns the output of one process into a report. Its two writers are
+// used by one goroutine each.
+type collector struct {
+	dest   Dest
+	onItem func(item)
+
+	mu    sync.Mutex
+	words tail
+	rep   report
+
+	out   atomic.Int64 // bytes of all output
+	other atomic.Int64 // bytes that were no items
+}
+
+func (c *collector) stdout() *lines {
+	return &lines{line: c.itemLine, long: c.longLine, read: &c.out}
+}
+
+func (c *collector) stderr() *lines {
+	return &lines{line: c.otherLine, long: c.longLine, read: &c.out}
+}
+
+func (c *collector) itemLine(b []byte) {
+	it, ok := parseItem(string(b))
+	if !ok {
+		c.otherLine(b)
+		return
+	}
+	c.onItem(it)
+}
+
+func (c *collector) otherLine(b []byte) {
+	c.other.Add(int64(len(b)) + 1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	line := string(b)
+	_, _ = c.words.Write(b)
+	_, _ = c.words.Write([]byte{'\n'})
+	e, kind := parseComplaint(line, c.dest)
+	switch {
+	case kind == linePath && len(c.rep.named) < maxNamed:
+		c.rep.named = append(c.rep.named, e)
+	case kind == lineNoExtras:
+		c.rep.noExtras = true
+	case kind == lineLimit:
+		c.rep.limited = true
+	case kind != lineNoise:
+		c.rep.odd = true
+	}
+}
+
+func (c *collector) longLine() {
+	c.other.Add(maxLine)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rep.odd = true
+}
+
+// exec runs rsync once with the given list, entries as newList makes them, and
+// returns when its whole process group is gone. onItem is called from another
+// goroutine, but never after exec has returned.
+func (c *Client) exec(ctx context.Context, dir *os.File, m mode, list []byte, onItem func(item)) *report {
+	col := &collector{dest: c.cfg.Dest, onItem: onItem, words: tail{max: maxText}}
+	if err := ctx.Err(); err != nil {
+		return &report{err: &Error{Class: Transient, Code: -1, Err: err}}
+	}
+	if removed(dir) {
+		return &report{err: &Error{Class: SourceGone, Code: -1, Text: "source directory was removed", Hint: hintSource}}
+	}
+	stdout, stderr := col.stdout(), col.stderr()
+	cmd := exec.Command(c.cfg.Bin, c.args(m)...)
+	cmd.Env = environ()
+	cmd.ExtraFiles = []*os.File{dir}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(list), stdout, stderr
+	cmd.WaitDelay = stopGrace
+	start := time.Now()
+	child, err := c.cfg.Spawner.Start(cmd)
+	if err != nil {
+		return &report{err: startError(err)}
+	}
+	killed := c.watch(ctx, child, col, c.stall(m))
+	err = child.Wait()
+	stdout.flush()
+	stderr.flush()
+	col.rep.err = c.judge(err, killed, col)
+	c.cfg.Log.Debug("rsync ended", "target", c.cfg.Dest.String(), "pid", child.PID(), "args", cmd.Args[1:],
+		"list_bytes", len(list), "took", time.Since(start), "err", col.rep.err.orNil())
+	return &col.rep
+}
+
+// orNil keeps a nil *Error from becoming a non-nil error.
+func (e *Error) orNil() error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
+func startError(err error) *Error {
+	e := &Error{Class: Transient, Code: -1, Err: err}
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		e.Class, e.Hint = Incompatible, hintInstall
+	}
+	return e
+}
+
+// judge turns the way a process ended into an Error.
+func (c *Client) judge(wait, killed error, col *collector) *Error {
+	text := strings.ReplaceAll(col.words.String(), strings.TrimSuffix(sourceArg, "/"), c.cfg.Source)
+	if killed != nil {
+		return &Error{Class: Transient, Code: -1, Err: killed,
+			Text: printable(fmt.Sprintf("%v, was ended; %s", killed, lastWords(text)), maxText)}
+	}
+	var exit *exec.ExitError
+	switch {
+	case wait == nil:
+		return Classify(0, col.trouble(text))
+	case errors.As(wait, &exit):
+		e := Classify(exit.ExitCode(), text)
+		e.Err = wait
+		return e
+	default: // the output could not be read to its end
+		return &Error{Class: Transient, Code: -1, Text: lastWords(text), Err: wait}
+	}
+}
+
+// trouble is text, or "" when it is nothing but notices.
+func (c *collector) trouble(text string) string {
+	if len(c.rep.named) == 0 && !c.rep.odd && !c.rep.noExtras && !c.rep.limited {
+		return ""
+	}
+	if strings.TrimSpace(text) == "" {
+		return "unexpected output"
+	}
+	return text
+}
+
+// environ is all that rsync sees: no password, no popt aliases from a home
+// directory, untranslated messages, and no time lost on OpenSSL's
+// configuration.
+func environ() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "OPENSSL_CONF=/dev/null"}
+}
+
+// watch returns when the child is gone, having ended it when ctx did, when it
+// stalled or when it would not stop talking; killed says which.
+func (c *Client) watch(ctx context.Context, child *proc.Child, col *collector, limit time.Duration) (killed error) {
+	p := progress{limit: limit, last: time.Now()}
+	tick := time.NewTicker(min(max(limit/8, 5*time.Millisecond), 2*time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-child.Done():
+			return nil
+		case <-ctx.Done():
+			_ = child.Stop(stopGrace)
+			return ctx.Err()
+		case now := <-tick.C:
+			switch {
+			case col.other.Load() > maxFlood:
+				killed = errFlood
+			case p.stalled(now, col.out.Load(), traffic(child.PID())):
+				killed = fmt.Errorf("%w for %v", errStalled, limit)
+			default:
+				continue
+			}
+			_ = child.Stop(stopGrace)
+			return killed
+		}
+	}
+}

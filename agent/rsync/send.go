@@ -1,0 +1,208 @@
+package rsync
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"syncagent/agent/tree"
+)
+
+// sending is one call of Send.
+type sending struct {
+	c     *Client
+	ctx   context.Context
+	dir   *os.File
+	batch Batch
+	guard *guard
+
+	out    Outcome
+	failed map[tree.Path]int // index into out.Failed
+}
+
+func (s *sending) run() Outcome {
+	s.failed = map[tree.Path]int{}
+	s.guard = newGuard(s.dir, len(s.batch.Send)+len(s.batch.Attrs))
+	if err := CheckExtra(s.c.cfg.Options.Extra); err != nil {
+		s.out.Err = &Error{Class: Usage, Code: -1, Err: err}
+		s.failBatch(s.out.Err)
+		return s.out
+	}
+	for _, paths := range []*[]tree.Path{&s.batch.Send, &s.batch.Attrs, &s.batch.Gone, &s.batch.Deep} {
+		*paths = s.sendable(*paths)
+	}
+	s.sortDeep()
+	var stop *Error
+	for _, step := range []func(*Error) *Error{s.sendContent, s.sendAttrs, s.sendDeep} {
+		err := step(stop)
+		s.keep(err)
+		if err != nil && err.Class != Partial {
+			stop = err
+		}
+	}
+	if s.out.Err == nil && len(s.out.Failed) > 0 {
+		f := s.out.Failed[0]
+		s.out.Err = &Error{Class: Partial, Text: printable(fmt.Sprintf("%s: %s", f.Path, f.Text), maxText)}
+	}
+	return s.out
+}
+
+// keep remembers the gravest error: one of the whole target before one of
+// single paths.
+func (s *sending) keep(err *Error) {
+	if err != nil && (s.out.Err == nil || s.out.Err.Class == Partial) {
+		s.out.Err = err
+	}
+}
+
+// fail notes that the slave lacks p; the first reason is kept.
+func (s *sending) fail(p tree.Path, what tree.What, class Class, text string) {
+	if i, ok := s.failed[p]; ok {
+		s.out.Failed[i].What |= what
+		return
+	}
+	s.failed[p] = len(s.out.Failed)
+	s.out.Failed = append(s.out.Failed, Failure{Path: p, What: what, Class: class, Text: printable(text, 512)})
+}
+
+func (s *sending) failAll(paths []tree.Path, what tree.What, err *Error) {
+	for _, p := range paths {
+		s.fail(p, what, err.Class, err.Error())
+	}
+}
+
+func (s *sending) failBatch(err *Error) {
+	s.failAll(s.batch.Send, tree.Content, err)
+	s.failAll(s.batch.Attrs, tree.Attrs, err)
+	s.failAll(s.batch.Gone, tree.Content, err)
+	s.failAll(s.batch.Deep, tree.Deep, err)
+}
+
+// sendable drops, and fails for good, what rsync cannot send, and the root,
+// which no run may list.
+func (s *sending) sendable(paths []tree.Path) []tree.Path {
+	return slices.DeleteFunc(slices.Clone(paths), func(p tree.Path) bool {
+		if len(p) <= maxPath {
+			return false
+		}
+		s.fail(p, tree.Content, Usage, fmt.Sprintf("path of %d bytes is longer than rsync can send (%d): shorten it", len(p), maxPath))
+		return true
+	})
+}
+
+// sortDeep moves what is no directory out of the deep marks: content that is
+// named is sent whatever its size and time. What vanished must be looked at
+// again before it is deleted.
+func (s *sending) sortDeep() {
+	var deep []tree.Path
+	for _, p := range topmost(s.batch.Deep) {
+		sig, err := lstatAt(s.guard.fd, p)
+		switch {
+		case err != nil:
+			s.fail(p, tree.Deep, Transient, fmt.Sprintf("look at source: %v", err))
+		case sig.isDir():
+			deep = append(deep, p)
+		default:
+			s.batch.Send = append(s.batch.Send, p)
+		}
+	}
+	s.batch.Deep = deep
+}
+
+// remembered returns the paths that are there, with their state noted. One
+// that is missing is never listed: it would be deleted on the slave without
+// having passed the caller's gate.
+func (s *sending) remembered(paths []tree.Path, what tree.What) []tree.Path {
+	return slices.DeleteFunc(paths, func(p tree.Path) bool {
+		if p == tree.Root {
+			return true // the slave's root is the slave's own
+		}
+		err := s.guard.remember(p)
+		if err != nil {
+			s.fail(p, what, Transient, fmt.Sprintf("look at source: %v", err))
+		}
+		return err != nil
+	})
+}
+
+// sendContent runs Send and Gone. A slave that cannot delete listed paths
+// still gets the content.
+func (s *sending) sendContent(stop *Error) *Error {
+	gone := topmost(s.batch.Gone)
+	if stop != nil {
+		s.failAll(s.batch.Send, tree.Content, stop)
+		s.failAll(gone, tree.Content, stop)
+		return nil
+	}
+	send := s.remembered(s.batch.Send, tree.Content)
+	m := mode{again: true, force: true, gone: len(gone) > 0, maxDelete: s.batch.MaxDelete}
+	l := &listed{sending: s, mode: m, what: tree.Content, send: send, gone: gone}
+	rep := l.run()
+	if rep.err != nil && rep.err.Class == Incompatible && len(gone) > 0 && len(send) > 0 {
+		s.failAll(gone, tree.Content, rep.err)
+		s.keep(rep.err)
+		m.gone = false
+		l = &listed{sending: s, mode: m, what: tree.Content, send: send}
+		rep = l.run()
+	}
+	err := l.settle(rep)
+	s.checkMoved(send, tree.Content)
+	s.checkBack(gone)
+	return err
+}
+
+func (s *sending) sendAttrs(stop *Error) *Error {
+	if stop != nil {
+		s.failAll(s.batch.Attrs, tree.Attrs, stop)
+		return nil
+	}
+	attrs := s.remembered(s.batch.Attrs, tree.Attrs)
+	l := &listed{sending: s, what: tree.Attrs, send: attrs}
+	err := l.settle(l.run())
+	s.checkMoved(attrs, tree.Attrs)
+	return err
+}
+
+// checkMoved fails what was changed while it was sent.
+func (s *sending) checkMoved(paths []tree.Path, what tree.What) {
+	for _, p := range paths {
+		if s.guard.moved(p) {
+			s.fail(p, what, Transient, "changed while it was sent")
+		}
+	}
+}
+
+// checkBack fails deleted paths that exist again: rsync then sent the entry
+// itself, and what the slave kept below it is unknown.
+func (s *sending) checkBack(gone []tree.Path) {
+	for _, p := range gone {
+		if _, err := lstatAt(s.guard.fd, p); err == nil {
+			s.fail(p, tree.Content|tree.Deep, Transient, "exists again")
+		}
+	}
+}
+
+// exec runs rsync and counts.
+func (s *sending) exec(m mode, list []byte, onItem func(item)) *report {
+	s.out.Stats.Runs++
+	return s.c.exec(s.ctx, s.dir, m, list, func(it item) {
+		if !m.dry {
+			s.out.Stats.count(it)
+		}
+		onItem(it)
+	})
+}
+
+func (s *Stats) count(it item) {
+	switch {
+	case it.deleting():
+		s.Deletes++
+	case it.sent():
+		s.Files++
+		s.Bytes += it.size
+	}
+	if it.created() {
+		s.Created++
+	}
+}

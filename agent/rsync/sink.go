@@ -1,0 +1,92 @@
+package rsync
+
+import (
+	"bytes"
+	"sync/atomic"
+)
+
+// maxLine bounds one line of output in bytes: a path of 4095 bytes, each
+// escaped to five, and what stands around it.
+const maxLine = 32 << 10
+
+// lines is a writer that hands on whole lines, without their newline; the
+// callback must not keep the slice. Of a line longer than maxLine only the
+// fact is handed on.
+type lines struct {
+	line func(b []byte)
+	long func()
+	read *atomic.Int64 // counts all bytes
+
+	rest []byte
+	skip bool // inside a line that is too long
+}
+
+// Write never fails: a writer that stops reading would block rsync.
+func (l *lines) Write(p []byte) (int, error) {
+	n := len(p)
+	l.read.Add(int64(n))
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			l.keep(p)
+			break
+		}
+		l.keep(p[:i])
+		l.flush()
+		p = p[i+1:]
+	}
+	return n, nil
+}
+
+func (l *lines) keep(p []byte) {
+	if l.skip {
+		return
+	}
+	if len(l.rest)+len(p) > maxLine {
+		l.rest, l.skip = l.rest[:0], true
+		return
+	}
+	l.rest = append(l.rest, p...)
+}
+
+// flush ends the line; call it once more when the output has ended.
+func (l *lines) flush() {
+	switch {
+	case l.skip:
+		l.long()
+	case len(l.rest) > 0:
+		l.line(l.rest)
+	}
+	l.rest, l.skip = l.rest[:0], false
+}
+
+// tail keeps the first and the last max bytes written to it.
+type tail struct {
+	max         int
+	first, last []byte // last may grow to twice max before it is cut
+}
+
+// Write never fails.
+func (t *tail) Write(p []byte) (int, error) {
+	n := len(p)
+	if room := t.max - len(t.first); room > 0 {
+		k := min(room, len(p))
+		t.first = append(t.first, p[:k]...)
+		p = p[k:]
+	}
+	if len(p) > t.max {
+		p = p[len(p)-t.max:]
+	}
+	if len(t.last)+len(p) > 2*t.max {
+		t.last = append(t.last[:0], t.end(t.max-len(p))...)
+	}
+	t.last = append(t.last, p...)
+	return n, nil
+}
+
+// end returns at most n of the last bytes.
+func (t *tail) end(n int) []byte { return t.last[max(0, len(t.last)-n):] }
+
+func (t *tail) head() string { return string(t.first) }
+
+func (t *tail) String() string { return string(t.first) + string(t.end(t.max)) }
