@@ -1,0 +1,56 @@
+package watch
+
+import "syncagent/agent/tree"
+
+// Event says that a path may differ from what was last seen there. It is a
+// hint to look, never an instruction: by the time it is read, the path may
+// have changed again.
+type Event struct {
+	// Path is relative to the watched root.
+	Path tree.Path
+	// What may differ: Attrs, Content, or Deep when a whole subtree became
+	// unknown.
+	What tree.What
+	// Gone says that an entry of this name was seen leaving: deleted or moved
+	// away. Another one may stand there since.
+	Gone bool
+	// Cause says what made the watcher report the path.
+	Cause Cause
+}
+
+// Cause says what made the watcher report a path.
+type Cause uint8
+
+const (
+	// Changed: the kernel reported the entry itself.
+	Changed Cause = iota
+	// Appeared: a directory was created or moved here and is watched since.
+	Appeared
+	// Left: the entry was deleted or moved away.
+	Left
+	// Overflow: the kernel's queue was full and events are missing.
+	Overflow
+	// NoWatches: the subtree is not watched, since no inotify watch was left.
+	NoWatches
+	// Unreadable: the subtree is not watched, since it could not be opened, or
+	// since it stands in the tree twice (a bind mount).
+	Unreadable
+	// Lost: the watch of a directory had gone and was set up again.
+	Lost
+	// Mounted: a file system appeared or disappeared here.
+	Mounted
+	// Polled: nothing reports changes, so the path is due by time.
+	Polled
+)
+
+// String returns the cause in one lower-case word.
+func (c Cause) String() string {
+	names := [...]string{
+		Changed: "changed", Appeared: "appeared", Left: "left", Overflow: "overflow",
+		NoWatches: "no-watches", Unreadable: "unreadable", Lost: "lost", Mounted: "mounted", Polled: "polled",
+	}
+	if int(c) < len(names) {
+		return names[c]
+	}
+	return "unknown"
+}
