@@ -1,0 +1,290 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"syncagent/agent/config"
+	"syncagent/agent/journal"
+	"syncagent/agent/proc"
+	"syncagent/agent/rsync"
+	"syncagent/agent/status"
+)
+
+// Master is the running master: every module's source and every replica.
+type Master struct {
+	version string
+	rsync   string // the rsync binary
+	log     *slog.Logger
+	crew    *crew
+	ready   chan struct{}
+
+	store   *journal.Store
+	spawner *proc.Spawner
+	places  chan struct{}
+
+	mu      sync.Mutex
+	config  *config.Master
+	sources []*Source
+}
+
+// MasterConfig is what a Master is made of.
+type MasterConfig struct {
+	Config  *config.Master
+	Version string
+	Rsync   string // the rsync binary, "" finds it
+	Log     *slog.Logger
+}
+
+// NewMaster returns a master that does nothing until Run.
+func NewMaster(c MasterConfig) *Master {
+	return &Master{
+		version: c.Version, rsync: c.Rsync, log: c.Log, config: c.Config,
+		crew: newCrew(), ready: make(chan struct{}),
+	}
+}
+
+// Ready is closed when every module watches or says why it is blocked.
+func (m *Master) Ready() <-chan struct{} { return m.ready }
+
+// Run replicates until ctx ends, then returns what is in flight to the journal
+// and ends all children. It fails when its state or its socket cannot be had.
+func (m *Master) Run(ctx context.Context) error {
+	listener, err := status.Listen(m.config.Socket)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	modules, err := m.config.Modules()
+	if err != nil {
+		return err
+	}
+	return m.with(ctx, func(ctx context.Context) error {
+		m.serve(ctx, listener)
+		for _, mod := range modules {
+			m.startModule(ctx, mod)
+		}
+		m.crew.start(ctx, "ready", m.awaitReady)
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-m.crew.errs:
+			return err
+		}
+	})
+}
+
+// with holds the state's lock and the spawner while work runs, and ends every
+// part after it.
+func (m *Master) with(ctx context.Context, work func(context.Context) error) (err error) {
+	if m.store, err = journal.Open(filepath.Join(m.config.StateDir, "journal")); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.store.Close()) }()
+	record := recordFile(m.config.StateDir, "master")
+	if n, err := proc.EndLeftovers(record); err != nil {
+		return err
+	} else if n > 0 {
+		m.log.Warn("ended rsync runs that a killed agent left behind", "processes", n)
+	}
+	m.places = make(chan struct{}, max(1, m.config.Sweep.Concurrency))
+	// Replicas end their runs themselves, so the spawner outlives them.
+	return spawning(ctx, record, func(ctx context.Context, s *proc.Spawner) error {
+		m.spawner = s
+		ctx, cancel := context.WithCancel(ctx)
+		defer m.crew.stopAll()
+		defer cancel()
+		return work(ctx)
+	})
+}
+
+// serve answers on the socket and, where the configuration has one, on the
+// address for metrics.
+func (m *Master) serve(ctx context.Context, l net.Listener) {
+	m.crew.start(ctx, "socket", func(ctx context.Context) error { return status.Serve(ctx, l, m) })
+}
+
+func (m *Master) awaitReady(ctx context.Context) error {
+	for _, s := range m.list() {
+		select {
+		case <-s.ready:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	close(m.ready)
+	return nil
+}
+
+func (m *Master) list() []*Source {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.sources)
+}
+
+// startModule starts a module's source and its replicas.
+func (m *Master) startModule(ctx context.Context, mod config.Module) {
+	s := newSource(mod, m.store, m.log)
+	m.mu.Lock()
+	m.sources = append(m.sources, s)
+	m.mu.Unlock()
+	for _, t := range mod.Targets {
+		m.startReplica(ctx, s, t)
+	}
+	m.crew.start(ctx, moduleKey(mod.Name), s.Run)
+}
+
+func (m *Master) startReplica(ctx context.Context, s *Source, t config.Target) {
+	dest := destOf(t)
+	r := newReplica(replicaParts{
+		Module: s.module, Target: t, Root: s, Store: m.store, Places: m.places, Log: m.log,
+		Slave: rsync.New(rsync.Config{Bin: m.rsync, Source: s.module.Path, Dest: dest, Options: optionsOf(s.module, t), Spawner: m.spawner, Log: m.log}),
+		Probe: func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
+		Count: s.guard.count,
+	})
+	s.attach(r)
+	m.crew.start(ctx, replicaKey(s.module.Name, t.Name), r.Run)
+}
+
+func (m *Master) stopReplica(s *Source, t config.Target) {
+	s.detach(t.Name)
+	m.crew.stop(replicaKey(s.module.Name, t.Name))
+}
+
+func (m *Master) stopModule(s *Source) {
+	m.crew.stop(moduleKey(s.module.Name))
+	for _, t := range s.module.Targets {
+		m.stopReplica(s, t)
+	}
+	m.mu.Lock()
+	m.sources = slices.DeleteFunc(m.sources, func(o *Source) bool { return o == s })
+	m.mu.Unlock()
+}
+
+func moduleKey(module string) string          { return "module " + module }
+func replicaKey(module, target string) string { return "replica " + module + " " + target }
+
+func destOf(t config.Target) rsync.Dest {
+	return rsync.Dest{Host: t.Host, Port: t.Port, Module: t.Module, Dir: t.Dir, User: t.Auth.User, PasswordFile: t.Auth.PasswordFile}
+}
+
+// optionsOf gives every run the limits of time that a run of its kind must
+// keep; see package rsync for why --timeout alone is not one.
+func optionsOf(m config.Module, t config.Target) rsync.Options {
+	o := m.Rsync
+	return rsync.Options{
+		Filter: m.Rules.Args(), Compress: o.Compress, Bwlimit: t.Bwlimit, Xattrs: o.Xattrs, ACLs: o.ACLs,
+		HardLinks: o.HardLinks, NumericIDs: o.NumericIDs, Extra: o.Extra,
+		Timeout: 60 * time.Second, ConnectTimeout: 10 * time.Second, Stall: 90 * time.Second,
+	}
+}
+
+// Reload makes the running master follow another configuration. Only what
+// changed is touched; a target that was removed loses its journal, so that it
+// starts anew should it come back.
+func (m *Master) Reload(ctx context.Context, next *config.Master) error {
+	if next.StateDir != m.config.StateDir || next.Socket != m.config.Socket {
+		return fmt.Errorf("reload configuration: state_dir and socket cannot change while running: restart the agent")
+	}
+	modules, err := next.Modules()
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.config = next
+	m.mu.Unlock()
+	want := map[string]config.Module{}
+	for _, mod := range modules {
+		want[mod.Name] = mod
+	}
+	for _, s := range m.list() {
+		mod, keep := want[s.module.Name]
+		delete(want, s.module.Name)
+		m.reloadModule(ctx, s, mod, keep)
+	}
+	for _, mod := range modules {
+		if _, fresh := want[mod.Name]; fresh {
+			m.log.Info("module added", "module", mod.Name)
+			m.startModule(ctx, mod)
+		}
+	}
+	return nil
+}
+
+func (m *Master) reloadModule(ctx context.Context, s *Source, next config.Module, keep bool) {
+	name := s.module.Name
+	switch {
+	case !keep:
+		m.log.Info("module removed", "module", name)
+		m.stopModule(s)
+		for _, t := range s.module.Targets {
+			m.forget(name, t.Name)
+		}
+	case !sameSource(s.module, next):
+		m.log.Info("module changed", "module", name)
+		m.stopModule(s)
+		m.forgetRemoved(s.module, next)
+		m.startModule(ctx, next)
+	default:
+		m.reloadTargets(ctx, s, next)
+	}
+}
+
+// sameSource reports whether a module differs at most in its targets.
+func sameSource(a, b config.Module) bool {
+	a.Targets, b.Targets = nil, nil
+	rules := a.Rules.Equal(b.Rules)
+	a.Rules, b.Rules = nil, nil
+	return rules && reflect.DeepEqual(a, b)
+}
+
+func (m *Master) reloadTargets(ctx context.Context, s *Source, next config.Module) {
+	old := s.module.Targets
+	for _, t := range old {
+		if !slices.Contains(next.Targets, t) {
+			m.log.Info("target removed or changed", "module", next.Name, "target", t.Name)
+			m.stopReplica(s, t)
+		}
+	}
+	m.forgetRemoved(s.module, next)
+	s.module.Targets = next.Targets
+	for _, t := range next.Targets {
+		if !slices.Contains(old, t) {
+			m.log.Info("target added", "module", next.Name, "target", t.Name)
+			m.startReplica(ctx, s, t)
+		}
+	}
+}
+
+func (m *Master) forgetRemoved(old, next config.Module) {
+	for _, t := range old.Targets {
+		named := func(o config.Target) bool { return o.Name == t.Name }
+		if !slices.ContainsFunc(next.Targets, named) {
+			m.forget(old.Name, t.Name)
+		}
+	}
+}
+
+func (m *Master) forget(module, target string) {
+	if err := m.store.RemoveTarget(module, target); err != nil {
+		m.log.Warn("journal of a removed target cannot be removed", "module", module, "target", target, "error", err)
+	}
+}
+
+// Snapshot tells the state of everything.
+func (m *Master) Snapshot() status.Snapshot {
+	snap := status.Snapshot{Version: m.version, PID: os.Getpid(), Modules: []status.Module{}}
+	for _, s := range m.list() {
+		snap.Modules = append(snap.Modules, s.Snapshot())
+	}
+	return snap
+}

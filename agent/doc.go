@@ -1,0 +1,29 @@
+// Package agent owns the composition and the loops: one Source a module, one
+// Replica a module and target, the desired state of both roles, and the slave's
+// receiver.
+//
+// It must not know flags, terminals or exit codes (cmd/agent), and it leaves
+// kernel events, rsync's words, file formats and service managers to the
+// packages below it.
+//
+// # One way through
+//
+//	watch -> filter -> dirty set -> batch -> rsync -> outcome -> journal
+//
+// Start, schedule, retry and overflow are no paths of their own: each of them
+// only marks, and a mark means "this path may differ". A sweep is a comparison
+// that marks; it writes nothing itself, so it can run beside live changes and
+// can neither resurrect nor delete anything.
+//
+// # One way to delete
+//
+// A path leaves a slave only when a listed path was looked up, found missing
+// from a root that is provably the one it was, is not excluded, and passed the
+// brake. Sweeps find what is extra on the slave, but they only mark it: it is
+// looked up again like everything else.
+//
+// # Who waits for whom
+//
+// Marking never blocks and never fails. A replica owns its target: a slow or
+// dead one delays nobody else. Only sweeps share a number of places.
+package agent

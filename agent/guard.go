@@ -1,0 +1,290 @@
+package agent
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"syncagent/agent/journal"
+	"syncagent/agent/root"
+	"syncagent/agent/tree"
+)
+
+// blockedError says why nothing of a module may move. Its text is shown as it
+// stands.
+type blockedError struct {
+	why string
+}
+
+func (e *blockedError) Error() string { return e.why }
+
+// guard is the root guard of one module: it lets a root through only when it
+// is the one the journal knows.
+//
+// An unmounted disk, a directory put in its place or a link turned elsewhere
+// all look like "every file is gone"; the identity tells them apart.
+type guard struct {
+	module string
+	path   string
+	accept bool // root_change: accept
+	store  moduleStore
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	known   *root.Identity
+	entries int64
+	offered *root.Identity // what an approval would accept, nil for nothing
+	leftOld uint64         // left, when the root was last seen to hold something
+
+	left atomic.Uint64 // entries of the root itself that were seen going
+}
+
+// moduleStore keeps what is known of a module over restarts.
+type moduleStore interface {
+	LoadModule(module string) (journal.Module, error)
+	SaveModule(module string, rec journal.Module) error
+}
+
+// view is a root that passed the guard, open for one look.
+type view struct {
+	*root.Root
+	identity root.Identity
+	lost     []root.Difference // mount points below the root that are gone or others
+}
+
+// nested reports whether other file systems are mounted below the root.
+func (v *view) nested() bool { return len(v.identity.Mounts) > 0 }
+
+// load reads what the journal knows. A torn journal knows nothing: the root as
+// it is now becomes the known one, and every delete of the first sweep is held.
+func (g *guard) load() error {
+	rec, err := g.store.LoadModule(g.module)
+	var torn *journal.CorruptError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.As(err, &torn):
+		g.log.Warn("journal of the module is damaged, starting from nothing", "file", torn.Path, "kept_as", torn.SetAside)
+		return nil
+	case err != nil:
+		return fmt.Errorf("load journal of module %s: %w", g.module, err)
+	}
+	if rec.Path != g.path {
+		return nil // another tree now stands under this name
+	}
+	var id root.Identity
+	if err := json.Unmarshal(rec.Identity, &id); err != nil {
+		return fmt.Errorf("read root identity of module %s: %w", g.module, err)
+	}
+	g.known, g.entries = &id, rec.Entries
+	return nil
+}
+
+// open opens the root and checks it. The error is a *blockedError when the
+// module has to wait.
+func (g *guard) open() (*view, error) {
+	r, err := root.Open(g.path)
+	if err != nil {
+		return nil, &blockedError{fmt.Sprintf("source directory %s cannot be opened (%v): mount or create it", g.path, cause(err))}
+	}
+	v, err := g.check(r)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+func (g *guard) check(r *root.Root) (*view, error) {
+	now, err := r.Identity()
+	if err != nil {
+		return nil, &blockedError{fmt.Sprintf("source directory %s cannot be identified (%v): look at its file system", g.path, cause(err))}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.known == nil {
+		return g.adopt(r, now)
+	}
+	v := &view{Root: r, identity: now}
+	for _, d := range g.known.Compare(now) {
+		if d.Path == tree.Root {
+			return g.changed(r, now, d)
+		}
+		v.lost = append(v.lost, d)
+	}
+	if len(v.lost) > 0 && g.accept {
+		return g.adopt(r, now)
+	}
+	if len(v.lost) > 0 {
+		g.offered = &now
+		return v, nil
+	}
+	g.offered = nil
+	if len(g.known.Added(now)) > 0 {
+		return g.adopt(r, now)
+	}
+	return v, g.checkEmpty(r, now)
+}
+
+// changed answers a root that is not the known one.
+func (g *guard) changed(r *root.Root, now root.Identity, d root.Difference) (*view, error) {
+	if g.accept {
+		g.log.Warn("source directory is another one, accepted as configured", "path", g.path, "problem", d.Problem)
+		return g.adopt(r, now)
+	}
+	return nil, g.offer(now, fmt.Sprintf("source directory %s is not the one it was (%s): mount the right one, or accept it with \"agent approve --module %s\"", g.path, d.Problem, g.module))
+}
+
+// checkEmpty refuses an empty root whose last entries nobody saw going. An
+// entry seen going since the root last held something is evidence enough here:
+// how many go at once is the brake's question.
+func (g *guard) checkEmpty(r *root.Root, now root.Identity) error {
+	left := g.left.Load()
+	empty, err := r.Empty()
+	if err != nil {
+		return g.unreadable(err)
+	}
+	if !empty {
+		g.leftOld = left
+		return nil
+	}
+	if g.entries > 0 && left == g.leftOld {
+		return g.offer(now, fmt.Sprintf("source directory %s is empty, and nobody saw its entries going: restore or mount it, or accept it with \"agent approve --module %s\"", g.path, g.module))
+	}
+	if g.entries == 0 {
+		return nil
+	}
+	// Known to be empty from now on, also after a restart.
+	if err := g.save(now, 0); err != nil {
+		return g.unwritable(err)
+	}
+	g.entries = 0
+	return nil
+}
+
+func (g *guard) unreadable(err error) *blockedError {
+	return &blockedError{fmt.Sprintf("source directory %s cannot be read (%v): check its permissions", g.path, cause(err))}
+}
+
+func (g *guard) unwritable(err error) *blockedError {
+	return &blockedError{fmt.Sprintf("journal of module %s cannot be written (%v): free or repair the state directory", g.module, cause(err))}
+}
+
+// offer blocks and notes what an approval would accept.
+func (g *guard) offer(now root.Identity, why string) *blockedError {
+	g.offered = &now
+	return &blockedError{why}
+}
+
+// adopt makes now the known identity, on disk before anything relies on it.
+func (g *guard) adopt(r *root.Root, now root.Identity) (*view, error) {
+	if err := g.save(now, g.entries); err != nil {
+		return nil, g.unwritable(err)
+	}
+	g.known = &now
+	return &view{Root: r, identity: now}, nil
+}
+
+// confirm fails unless the root and every mount point below it are still those
+// the view was opened with: what went missing between was not deleted.
+func (g *guard) confirm(v *view) error {
+	now, err := v.Identity()
+	if err != nil {
+		return g.unreadable(err)
+	}
+	changed := v.identity.Compare(now)
+	if len(changed) == 0 {
+		return nil
+	}
+	d := changed[0]
+	return &blockedError{fmt.Sprintf("%s changed while it was looked at (%s): mount it again, nothing was deleted", filepath.Join(g.path, string(d.Path)), d.Problem)}
+}
+
+func (g *guard) save(id root.Identity, entries int64) error {
+	raw, err := json.Marshal(id)
+	if err != nil {
+		return fmt.Errorf("encode root identity: %w", err)
+	}
+	return g.store.SaveModule(g.module, journal.Module{Identity: raw, Entries: entries, Path: g.path})
+}
+
+// approve accepts the offered identity if it still is what digest names.
+func (g *guard) approve(digest string) (bool, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.offered == nil || digest != identityDigest(g.module, *g.offered) {
+		return false, nil
+	}
+	if err := g.save(*g.offered, 0); err != nil {
+		return false, fmt.Errorf("accept root of module %s: %w", g.module, err)
+	}
+	g.known, g.offered, g.entries = g.offered, nil, 0
+	return true, nil
+}
+
+// pending names what an approval would accept, "" for nothing.
+func (g *guard) pending() (digest string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.offered == nil {
+		return ""
+	}
+	return identityDigest(g.module, *g.offered)
+}
+
+// gone notes that an entry was seen going.
+func (g *guard) gone(p tree.Path) {
+	if p == tree.Root || p.Parent() != tree.Root {
+		return
+	}
+	g.left.Add(1)
+}
+
+// count keeps the number of the module's entries, as the last sweep saw it.
+func (g *guard) count(entries int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.known == nil || entries == g.entries {
+		return
+	}
+	if err := g.save(*g.known, entries); err != nil {
+		g.log.Warn("journal of the module cannot be written", "error", err)
+		return
+	}
+	g.entries = entries
+}
+
+func identityDigest(module string, id root.Identity) string {
+	raw, err := json.Marshal(id)
+	if err != nil {
+		return ""
+	}
+	return digest("root", module, string(raw))
+}
+
+// digest names a set of strings briefly.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// cause returns the innermost error, whose text is short enough for a line.
+func cause(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}

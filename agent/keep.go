@@ -1,0 +1,102 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"syncagent/agent/config"
+	"syncagent/agent/journal"
+	"syncagent/agent/tree"
+)
+
+// keeper writes the journal, at most once a saveEvery, beside the live loop so
+// that no push waits for a disk.
+func (r *Replica) keeper(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.saveUp:
+		}
+		r.save()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(saveEvery):
+		}
+	}
+}
+
+// save writes what the target has not confirmed. A journal that cannot be
+// written costs a sweep at the next start, no more: said, not fatal.
+func (r *Replica) save() {
+	r.mu.Lock()
+	rec := r.record()
+	r.mu.Unlock()
+	if err := r.store.SaveTarget(r.module.Name, r.target.Name, rec); err != nil {
+		r.log.Warn("journal cannot be written, free or repair the state directory", "error", err)
+	}
+}
+
+func (r *Replica) record() journal.Target {
+	rec := journal.Target{
+		Remote:        remoteName(r.target),
+		FirstSyncDone: r.sweeps.firstDone,
+		LastSuccess:   r.counts.lastSuccess,
+	}
+	pending, held := tree.NewSet(journal.MaxMarks), tree.NewSet(journal.MaxMarks)
+	pending.Restore(slices.Collect(r.set.All()))
+	pending.Restore(r.flight.batch)
+	for p, t := range r.retries {
+		pending.Mark(p, t.mark.What)
+		rec.Failing = append(rec.Failing, journal.Failing{Path: p, Class: t.class.String(), Text: t.text, Since: t.since, Tries: t.tries})
+	}
+	for _, p := range r.gate.paths() {
+		held.Mark(p, tree.Content)
+	}
+	rec.Pending, rec.Held = pending.Take(), held.Take()
+	return rec
+}
+
+// restore takes up what the journal knows. A record about another remote place
+// is no record: the target is a new one.
+func (r *Replica) restore() {
+	rec, err := r.store.LoadTarget(r.module.Name, r.target.Name)
+	var torn *journal.CorruptError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case errors.As(err, &torn):
+		r.log.Warn("journal of the target is damaged, its first sweep holds deletes", "file", torn.Path, "kept_as", torn.SetAside)
+	case err != nil:
+		r.log.Warn("journal of the target cannot be read, its first sweep holds deletes", "error", err)
+	case rec.Remote != remoteName(r.target):
+		r.log.Info("target now stands elsewhere, its journal is not used", "was", rec.Remote)
+	default:
+		r.resume(rec)
+	}
+}
+
+func (r *Replica) resume(rec journal.Target) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range rec.Pending {
+		r.mark(m.Path, m.What)
+	}
+	held := map[tree.Path]int{}
+	for _, m := range rec.Held {
+		held[m.Path] = 1
+	}
+	r.gate.hold(held, "held before the agent was restarted")
+	r.sweeps.firstDone = rec.FirstSyncDone
+	r.counts.lastSuccess = rec.LastSuccess
+}
+
+// remoteName names the place a target's journal is about.
+func remoteName(t config.Target) string {
+	return net.JoinHostPort(t.Host, strconv.Itoa(t.Port)) + "/" + t.Module + "/" + t.Dir
+}

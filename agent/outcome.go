@@ -1,0 +1,206 @@
+package agent
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"syncagent/agent/config"
+	"syncagent/agent/root"
+	"syncagent/agent/rsync"
+	"syncagent/agent/tree"
+)
+
+// conclude books what a run did: what failed stays dirty, everything else of
+// the batch is confirmed.
+func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	r.count(w, out, now)
+	down := out.Err != nil && !pathsOnly(out.Err.Class)
+	failed := map[tree.Path]bool{}
+	for _, f := range out.Failed {
+		failed[f.Path] = true
+		r.refused(f, down, now)
+	}
+	for _, e := range entries {
+		r.confirm(e, failed)
+	}
+	for _, p := range out.Differ {
+		r.mark(p, tree.Content)
+	}
+	r.extras(out.Extras)
+	if down {
+		r.pause(out.Err)
+		return
+	}
+	r.recovered(now)
+}
+
+// maxRetries bounds the failing paths that are kept one by one; beyond it they
+// stand as their directory.
+const maxRetries = 10_000
+
+// pathsOnly reports whether a class is about paths, not about the target.
+func pathsOnly(c rsync.Class) bool { return c == rsync.Partial || c == rsync.Usage }
+
+// refused keeps a failed path dirty. When the whole target is down its paths
+// simply wait in the set; a path that fails alone has pauses of its own.
+func (r *Replica) refused(f rsync.Failure, down bool, now time.Time) {
+	if f.What == 0 {
+		f.What = tree.Content
+	}
+	if down {
+		r.mark(f.Path, f.What)
+		return
+	}
+	if len(r.retries) >= maxRetries && r.retries[f.Path] == nil {
+		f.Path, f.What = f.Path.Parent(), tree.Deep
+	}
+	t := r.retries[f.Path]
+	if t == nil {
+		t = &retry{since: now}
+		r.retries[f.Path] = t
+	}
+	first, last := retryFirst, retryLast
+	if f.Class == rsync.Transient {
+		first, last = movedFirst, movedLast
+	} else if t.tries == 0 {
+		r.log.Warn("path is not taken", "path", string(f.Path), "class", f.Class.String(), "text", f.Text)
+	}
+	t.mark, t.class, t.text = tree.Mark{Path: f.Path, What: f.What}, f.Class, f.Text
+	t.next = now.Add(pause(first, last, t.tries))
+	t.tries++
+}
+
+// confirm forgets the troubles of a path that now is equal, and of what lies
+// below it when it went as a whole.
+func (r *Replica) confirm(e root.Entry, failed map[tree.Path]bool) {
+	if len(r.retries) == 0 || failed[e.Path] {
+		return
+	}
+	whole := e.What&tree.Deep != 0 || e.State == root.Missing
+	if !whole {
+		if t := r.retries[e.Path]; t != nil && t.class != rsync.SourceGone {
+			delete(r.retries, e.Path)
+		}
+		return
+	}
+	for p, t := range r.retries {
+		if e.Path.Contains(p) && !failed[p] && t.class != rsync.SourceGone {
+			delete(r.retries, p)
+		}
+	}
+}
+
+func (r *Replica) count(w work, out rsync.Outcome, now time.Time) {
+	s := out.Stats
+	r.counts.connections += int64(s.Runs)
+	r.counts.files += int64(s.Files)
+	r.counts.bytes += s.Bytes
+	r.counts.deletes += int64(s.Deletes)
+	if s.Runs > 0 {
+		r.counts.batches++
+	}
+	r.sweeps.entries = max(0, r.sweeps.entries+int64(s.Created-s.Deletes))
+	r.gate.spent(s.Deletes, now)
+	r.gate.confirmed(w.send.Gone)
+}
+
+// recovered ends an outage. Needs the lock.
+func (r *Replica) recovered(now time.Time) {
+	if r.outage.err != nil {
+		r.log.Info("target takes changes again")
+		poke(r.sweepUp)
+	}
+	r.outage = outage{}
+	r.counts.lastSuccess = now
+}
+
+// Recover makes a target that waits try again at once.
+func (r *Replica) Recover() {
+	r.mu.Lock()
+	r.outage.notBefore = time.Time{}
+	for p, t := range r.retries {
+		if t.class == rsync.SourceGone {
+			delete(r.retries, p)
+			r.mark(p, t.mark.What)
+		}
+	}
+	r.mu.Unlock()
+	poke(r.wake)
+	poke(r.sweepUp)
+}
+
+// extras handles what stands on the slave and not here. They become marks like
+// everything else, but for a target's first sweep, which holds them: nobody can
+// know yet whether they are its owner's. Needs the lock.
+func (r *Replica) extras(extras []rsync.Extra) {
+	extras = spare(extras, r.module.Rules)
+	if !r.module.Delete || len(extras) == 0 {
+		return
+	}
+	if r.holdsFirst() {
+		_, counts := topmost(extras)
+		maps.DeleteFunc(counts, func(p tree.Path, _ int) bool { return r.gate.holds(p) })
+		r.gate.hold(counts, "on the slave before its first sync")
+		return
+	}
+	for _, e := range extras {
+		if !r.gate.holds(e.Path) {
+			r.mark(e.Path, tree.Content)
+		}
+	}
+	poke(r.wake)
+}
+
+// holdsFirst reports whether the target's first sync is not approved yet.
+func (r *Replica) holdsFirst() bool {
+	return !r.sweeps.firstDone && r.module.FirstSync != "mirror"
+}
+
+func brakeReason(g config.Guard, n int, entries int64) string {
+	if g.Files > 0 && n > g.Files {
+		return fmt.Sprintf("%d deletes are more than the %d that delete_guard.files allows", n, g.Files)
+	}
+	return fmt.Sprintf("%d deletes are more than %d and more than %d %% of %d entries", n, g.Min, g.Percent, entries)
+}
+
+// motdMark begins the line in which a receiver tells of itself.
+const motdMark = "syncagent "
+
+// readMOTD finds what a receiver of ours says in the daemon's message of the
+// day; a foreign daemon says nothing.
+func readMOTD(lines []string) remote {
+	r := remote{known: true, links: "unknown", owners: "unknown"}
+	for _, line := range lines {
+		rest, ours := strings.CutPrefix(line, motdMark)
+		if !ours {
+			continue
+		}
+		for _, field := range strings.Fields(rest) {
+			switch key, value, _ := strings.Cut(field, "="); key {
+			case "links":
+				r.links = value
+			case "owners":
+				r.owners = value
+			}
+		}
+	}
+	return r
+}
+
+// lastError returns the outage's text, or the first failing path's.
+func (r *Replica) lastError() (text, class string) {
+	if r.outage.err != nil {
+		return r.outage.err.Error(), r.outage.class.String()
+	}
+	for p, t := range r.retries {
+		if t.class != rsync.Transient {
+			return fmt.Sprintf("%q: %s", string(p), t.text), t.class.String()
+		}
+	}
+	return "", ""
+}

@@ -1,0 +1,233 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"syncagent/agent/config"
+	"syncagent/agent/proc"
+	"syncagent/agent/provision"
+	"syncagent/agent/rsync"
+	"syncagent/rsyncd/probe"
+	"syncagent/rsyncd/supervise"
+	"syncagent/secrets"
+)
+
+// Receiver is the running slave: it writes the daemon's files, launches the
+// daemon, and keeps it running and honest.
+type Receiver struct {
+	want  Wanted
+	log   *slog.Logger
+	ready chan struct{}
+	once  sync.Once
+
+	mu     sync.Mutex
+	config *config.Receiver
+	daemon *supervise.Supervisor
+}
+
+// NewReceiver returns a receiver that does nothing until Run.
+func NewReceiver(w Wanted, c *config.Receiver, log *slog.Logger) *Receiver {
+	w.Content = nil // the configuration file is read here, never written
+	w.Units = false
+	return &Receiver{want: w, config: c, log: log, ready: make(chan struct{})}
+}
+
+// Ready is closed when the daemon answers and has been found to let in exactly
+// those it should.
+func (r *Receiver) Ready() <-chan struct{} { return r.ready }
+
+// Run serves until ctx ends and the daemon is gone. It fails when the files
+// cannot be brought to the wanted state or the port is another's.
+func (r *Receiver) Run(ctx context.Context) error {
+	c := r.config
+	if err := r.apply(ctx, c); err != nil {
+		return err
+	}
+	record := recordFile(c.StateDir, "receiver")
+	if n, err := proc.EndLeftovers(record); err != nil {
+		return err
+	} else if n > 0 {
+		r.log.Warn("ended a daemon that a killed receiver left behind", "processes", n)
+	}
+	if err := portFree(c); err != nil {
+		return err
+	}
+	return spawning(ctx, record, r.supervise)
+}
+
+// apply brings rsyncd.conf, the directories and the rest to the wanted state.
+func (r *Receiver) apply(ctx context.Context, c *config.Receiver) error {
+	if err := secretThere(r.want, c); err != nil {
+		return err
+	}
+	want, err := DesiredSlave(ctx, r.want, c)
+	if err != nil {
+		return err
+	}
+	report := provision.Converge(ctx, provision.NewSystem(), want, provision.Options{Service: "none"})
+	for _, ch := range report.Changes {
+		r.log.Info("changed", "kind", ch.Kind, "path", ch.Path, "action", ch.Action)
+	}
+	if report.Error != nil {
+		return fmt.Errorf("apply configuration: %s: %s", report.Error.Message, report.Error.Hint)
+	}
+	return nil
+}
+
+// secretThere makes sure that there will be a secrets file the daemon accepts.
+func secretThere(w Wanted, c *config.Receiver) error {
+	if !w.Secret.Empty() {
+		return nil
+	}
+	if _, err := os.Stat(c.Auth.SecretsFile); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("secrets file %s is missing: run \"agent init slave\", or give the password in SYNCAGENT_PASSWORD", c.Auth.SecretsFile)
+	}
+	return secrets.CheckMode(c.Auth.SecretsFile)
+}
+
+func (r *Receiver) supervise(ctx context.Context, spawner *proc.Spawner) error {
+	daemon := supervise.New(supervise.Config{
+		Name: "rsync daemon", Command: r.command, Spawner: spawner, Ready: r.check,
+		LogFile: stateFile(r.config, "log"), Log: r.log,
+		OnState: func(s supervise.State) {
+			if s == supervise.Running {
+				r.once.Do(func() { close(r.ready) })
+			}
+		},
+	})
+	r.mu.Lock()
+	r.daemon = daemon
+	r.mu.Unlock()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return daemon.Run(ctx) })
+	g.Go(func() error { return r.rotate(ctx) })
+	return g.Wait()
+}
+
+func (r *Receiver) current() *config.Receiver {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.config
+}
+
+func (r *Receiver) command() *exec.Cmd {
+	return exec.Command(r.want.Rsync, "--daemon", "--no-detach", "--config="+r.current().ConfFile)
+}
+
+// check asks the daemon for a greeting, and its own parser whether it lets in
+// the right password, and neither a wrong one nor a stranger.
+func (r *Receiver) check(ctx context.Context) error {
+	c := r.current()
+	host, port := endpoint(c)
+	if _, err := rsync.Probe(ctx, rsync.Dest{Host: host, Port: port}); err != nil {
+		return err
+	}
+	user, err := loginOf(c)
+	if err != nil {
+		return err
+	}
+	for _, m := range daemonConf(r.want.Root, c).Modules {
+		if err := probe.Guarded(ctx, r.want.Rsync, c.ConfFile, m, user.Name, user.Secret.Reveal()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func loginOf(c *config.Receiver) (secrets.User, error) {
+	data, err := os.ReadFile(c.Auth.SecretsFile)
+	if err != nil {
+		return secrets.User{}, fmt.Errorf("read secrets file: %w", err)
+	}
+	users, err := secrets.ParseServer(data)
+	if err != nil {
+		return secrets.User{}, fmt.Errorf("read secrets file %s: %w", c.Auth.SecretsFile, err)
+	}
+	for _, u := range users {
+		if u.Name == c.Auth.User {
+			return u, nil
+		}
+	}
+	return secrets.User{}, fmt.Errorf("secrets file %s has no line for user %s: run \"agent init slave\" with --password-file", c.Auth.SecretsFile, c.Auth.User)
+}
+
+// Reload follows another configuration. Modules, users and addresses of
+// masters count from the next connection on; another port or address needs the
+// daemon to be restarted.
+func (r *Receiver) Reload(ctx context.Context, next *config.Receiver) error {
+	old := r.current()
+	if next.StateDir != old.StateDir || next.ConfFile != old.ConfFile {
+		return fmt.Errorf("reload configuration: state_dir and conf_file cannot change while running: restart the receiver")
+	}
+	if err := r.apply(ctx, next); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.config = next
+	daemon := r.daemon
+	r.mu.Unlock()
+	if next.Port != old.Port || next.Address != old.Address {
+		r.log.Info("restarting the rsync daemon", "listen", endpointName(next))
+		daemon.Restart()
+	}
+	return nil
+}
+
+// Status tells how the daemon is.
+func (r *Receiver) Status() supervise.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.daemon == nil {
+		return supervise.Status{State: supervise.Starting}
+	}
+	return r.daemon.Status()
+}
+
+const (
+	logKeep  = 4
+	logLimit = 16 << 20 // bytes
+	logLook  = 5 * time.Minute
+)
+
+// rotate keeps the daemon's log bounded. The daemon closes its log between
+// connections, so renaming it is enough.
+func (r *Receiver) rotate(ctx context.Context) error {
+	tick := time.NewTicker(logLook)
+	defer tick.Stop()
+	for {
+		if err := rotateLog(stateFile(r.current(), "log")); err != nil {
+			r.log.Warn("log cannot be rotated", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func rotateLog(name string) error {
+	info, err := os.Stat(name)
+	if err != nil || info.Size() < logLimit {
+		return nil // not there yet, or not long yet
+	}
+	for i := logKeep; i > 1; i-- {
+		err := os.Rename(fmt.Sprintf("%s.%d", name, i-1), fmt.Sprintf("%s.%d", name, i))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("rotate log: %w", err)
+		}
+	}
+	if err := os.Rename(name, name+".1"); err != nil {
+		return fmt.Errorf("rotate log: %w", err)
+	}
+	return nil
+}

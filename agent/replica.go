@@ -1,0 +1,335 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"syncagent/agent/config"
+	"syncagent/agent/journal"
+	"syncagent/agent/rsync"
+	"syncagent/agent/status"
+	"syncagent/agent/tree"
+)
+
+// Slave is one module on one target, as a replica uses it. *rsync.Client is the
+// real one.
+type Slave interface {
+	// Send makes the slave equal for the batch and says what still is not.
+	Send(ctx context.Context, dir *os.File, b rsync.Batch) rsync.Outcome
+	// Victims lists what deleting the paths would delete.
+	Victims(ctx context.Context, dir *os.File, gone []tree.Path) ([]rsync.Extra, error)
+	// Compare lists what differs below the paths and changes nothing.
+	Compare(ctx context.Context, dir *os.File, deep []tree.Path, checksum bool) (rsync.Diff, error)
+}
+
+// targetStore keeps what one target has not confirmed over restarts.
+type targetStore interface {
+	LoadTarget(module, target string) (journal.Target, error)
+	SaveTarget(module, target string, rec journal.Target) error
+}
+
+// opener opens the module's root if the guard lets it, and says later whether
+// it would still let it.
+type opener interface {
+	open() (*view, error)
+	confirm(*view) error
+}
+
+// burstSettle is how long the set must be quiet before a burst of deletes
+// leaves: the brake can only judge a removal that it sees whole.
+const (
+	burstSettle  = 50 * time.Millisecond
+	burstDeletes = 8
+	saveEvery    = time.Second
+)
+
+// Replica keeps one module on one target equal to the master's tree. It owns
+// the target's dirty set and its connection; nothing it does delays another.
+type Replica struct {
+	module  config.Module
+	target  config.Target
+	root    opener
+	slave   Slave
+	probe   func(context.Context) (rsync.Greeting, error)
+	store   targetStore
+	places  chan struct{} // one a sweep that may run at once, shared
+	counted func(int64)   // told how many entries a sweep saw
+	log     *slog.Logger
+
+	wake    chan struct{} // something for the live loop to look at
+	sweepUp chan struct{} // something for the sweep loop to look at
+	saveUp  chan struct{} // something for the journal
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and renewed at each change that a waiter may care for
+	set     *tree.Set
+	marks   settling
+	flight  flight
+	retries map[tree.Path]*retry
+	gate    *gate
+	links   *links
+	linksAt time.Time // when a sweep shall look for unknown names; zero for never
+	outage  outage
+	tried   int64 // times the target as a whole was found not to take changes
+	sweeps  sweepState
+	remote  remote
+	counts  counters
+}
+
+// settling is what decides when a burst has settled.
+type settling struct {
+	first, last time.Time // of the marks in the set; zero when it is empty
+	gone        int       // of them, seen going
+}
+
+// flight is the batch being sent.
+type flight struct {
+	marks int
+	since time.Time // of its oldest mark
+	batch tree.Batch
+}
+
+// outage is why the whole target does not take anything at present.
+type outage struct {
+	err       error
+	class     rsync.Class
+	blocked   bool
+	tries     int
+	notBefore time.Time
+}
+
+// retry is a path that the target did not take.
+type retry struct {
+	mark  tree.Mark
+	class rsync.Class
+	text  string
+	since time.Time
+	tries int
+	next  time.Time // zero while it is back in the set
+}
+
+// remote is what the slave told of itself.
+type remote struct {
+	known         bool
+	links, owners string
+}
+
+type counters struct {
+	batches, files, bytes, deletes, connections int64
+	lastSuccess                                 time.Time
+	inSync                                      time.Time
+}
+
+// replicaParts is what a replica is made of.
+type replicaParts struct {
+	Module config.Module
+	Target config.Target
+	Root   opener
+	Slave  Slave
+	Probe  func(context.Context) (rsync.Greeting, error)
+	Store  targetStore
+	Places chan struct{}
+	Count  func(int64)
+	Log    *slog.Logger
+}
+
+func newReplica(p replicaParts) *Replica {
+	return &Replica{
+		module:  p.Module,
+		target:  p.Target,
+		root:    p.Root,
+		slave:   p.Slave,
+		probe:   p.Probe,
+		store:   p.Store,
+		places:  p.Places,
+		counted: p.Count,
+		log:     p.Log.With("module", p.Module.Name, "target", p.Target.Name),
+		wake:    make(chan struct{}, 1),
+		sweepUp: make(chan struct{}, 1),
+		saveUp:  make(chan struct{}, 1),
+		changed: make(chan struct{}),
+		set:     tree.NewSet(tree.DefaultCap),
+		retries: map[tree.Path]*retry{},
+		gate:    newGate(p.Module.DeleteGuard),
+		links:   newLinks(),
+		remote:  remote{links: "unknown", owners: "unknown"},
+	}
+}
+
+// Run sends what is marked and sweeps when asked until ctx ends, then saves
+// what is not confirmed.
+func (r *Replica) Run(ctx context.Context) error {
+	r.restore()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.live(ctx) })
+	g.Go(func() error { return r.sweeper(ctx) })
+	g.Go(func() error { return r.keeper(ctx) })
+	err := g.Wait()
+	r.save()
+	return err
+}
+
+// Mark says that p may differ. gone tells that the entry was seen leaving.
+func (r *Replica) Mark(p tree.Path, what tree.What, gone bool) {
+	r.mu.Lock()
+	r.mark(p, what)
+	if gone {
+		r.marks.gone++
+	}
+	r.mu.Unlock()
+	poke(r.wake)
+}
+
+func (r *Replica) mark(p tree.Path, what tree.What) {
+	now := time.Now()
+	if r.marks.first.IsZero() {
+		r.marks.first = now
+	}
+	r.marks.last = now
+	r.set.Mark(p, what)
+}
+
+// poke tells a loop to look again; one that was told already needs no more.
+func poke(loop chan<- struct{}) {
+	select {
+	case loop <- struct{}{}:
+	default:
+	}
+}
+
+// tellChange wakes those who wait for this replica's state. Needs the lock.
+func (r *Replica) tellChange() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+func (r *Replica) live(ctx context.Context) error {
+	for r.settle(ctx) {
+		r.step(ctx)
+	}
+	return nil
+}
+
+// settle blocks until there is a batch to send. It reports false when ctx has
+// ended.
+func (r *Replica) settle(ctx context.Context) bool {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wait, some := r.due(time.Now())
+		if some && wait <= 0 {
+			return ctx.Err() == nil
+		}
+		var ring <-chan time.Time
+		if some {
+			timer.Reset(wait)
+			ring = timer.C
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-r.wake:
+		case <-ring:
+		}
+	}
+}
+
+// due tells how long to wait until the live loop has something to do. some is
+// false when only a mark can tell.
+func (r *Replica) due(now time.Time) (wait time.Duration, some bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := r.recall(now)
+	if r.set.Len() > 0 {
+		next = r.settled()
+	}
+	if !next.IsZero() && next.Before(r.outage.notBefore) {
+		next = r.outage.notBefore
+	}
+	return next.Sub(now), !next.IsZero()
+}
+
+// recall puts the retries that are due back into the set and returns when the
+// next one is. Needs the lock.
+func (r *Replica) recall(now time.Time) time.Time {
+	var next time.Time
+	for p, t := range r.retries {
+		switch {
+		case t.next.IsZero():
+		case !t.next.After(now):
+			t.next = time.Time{}
+			r.mark(p, t.mark.What)
+		case next.IsZero() || t.next.Before(next):
+			next = t.next
+		}
+	}
+	return next
+}
+
+// settled returns when the burst in the set may leave. Needs the lock.
+func (r *Replica) settled() time.Time {
+	quiet := r.module.Settle.Quiet.Std()
+	if r.marks.gone > burstDeletes {
+		quiet = max(quiet, burstSettle)
+	}
+	end := r.marks.last.Add(quiet)
+	if limit := r.marks.first.Add(r.module.Settle.Max.Std()); limit.Before(end) {
+		return limit
+	}
+	return end
+}
+
+// take empties the set into a batch.
+func (r *Replica) take() tree.Batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.set.Take()
+	r.flight = flight{marks: len(b), since: r.marks.first, batch: b}
+	r.marks = settling{}
+	return b
+}
+
+// land ends the flight, which needs the lock: whatever of it is not confirmed
+// must be back in the set or among the retries by now.
+func (r *Replica) land(now time.Time) {
+	if r.set.Len() > 0 && !r.flight.since.IsZero() && r.flight.since.Before(r.marks.first) && r.outage.err != nil {
+		r.marks.first = r.flight.since
+	}
+	started := r.flight
+	r.flight = flight{}
+	if r.clean() {
+		r.counts.inSync = now
+		if !started.since.IsZero() {
+			r.log.Debug("target is equal", "marks", started.marks)
+		}
+	}
+	poke(r.saveUp)
+	r.tellChange()
+}
+
+// clean reports whether nothing is known to differ. Needs the lock.
+func (r *Replica) clean() bool {
+	return r.set.Len() == 0 && r.flight.marks == 0 && len(r.retries) == 0 && len(r.gate.held) == 0 &&
+		r.outage.err == nil && r.sweeps.complete && !r.sweeps.wanted
+}
+
+func (r *Replica) state(now time.Time) status.State {
+	switch {
+	case r.outage.err != nil && r.outage.blocked:
+		return status.Blocked
+	case r.outage.err != nil && r.outage.notBefore.After(now):
+		return status.Backoff
+	case r.flight.marks > 0:
+		return status.Sending
+	case r.sweeps.running:
+		return status.Sweeping
+	case r.set.Len() > 0:
+		return status.Settling
+	}
+	return status.Idle
+}

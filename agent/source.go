@@ -1,0 +1,310 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"syncagent/agent/config"
+	"syncagent/agent/status"
+	"syncagent/agent/tree"
+	"syncagent/agent/watch"
+)
+
+// recheckEvery is how often a blocked root is looked at again.
+const recheckEvery = time.Second
+
+// Source watches one module's tree and marks what may differ for each of the
+// module's replicas.
+type Source struct {
+	module config.Module
+	guard  *guard
+	log    *slog.Logger
+	look   chan struct{} // the root may have changed
+
+	ready     chan struct{} // closed when the module watches or is blocked
+	readyOnce sync.Once
+
+	mu       sync.Mutex
+	replicas []*Replica
+	watcher  *watch.Watcher
+	before   watchTotals // of the watchers before this one
+	blocked  string
+	watching bool // the whole tree is watched now
+	started  bool // it was watched before
+}
+
+type watchTotals struct{ events, overflows uint64 }
+
+func newSource(m config.Module, store moduleStore, log *slog.Logger) *Source {
+	log = log.With("module", m.Name)
+	return &Source{
+		module: m,
+		guard:  &guard{module: m.Name, path: m.Path, accept: m.RootChange == "accept", store: store, log: log},
+		log:    log,
+		look:   make(chan struct{}, 1),
+		ready:  make(chan struct{}),
+	}
+}
+
+// Run watches until ctx ends, whatever becomes of the directory meanwhile.
+func (s *Source) Run(ctx context.Context) error {
+	if err := s.guard.load(); err != nil {
+		return err
+	}
+	stop := s.schedule(ctx)
+	defer stop()
+	for {
+		root, ok := s.await(ctx)
+		if !ok {
+			return nil
+		}
+		s.watch(ctx, root)
+	}
+}
+
+// await returns the resolved path of the root once the guard lets it pass.
+func (s *Source) await(ctx context.Context) (string, bool) {
+	for ctx.Err() == nil {
+		v, err := s.open()
+		if err == nil {
+			defer v.Close()
+			return v.Path(), true
+		}
+		s.readyOnce.Do(func() { close(s.ready) })
+		select {
+		case <-ctx.Done():
+		case <-s.look:
+		case <-time.After(recheckEvery):
+		}
+	}
+	return "", false
+}
+
+// watch runs one watcher until it ends or the root is no longer the one it
+// watches.
+func (s *Source) watch(ctx context.Context, root string) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := watch.New(watch.Config{
+		Root: root, Excludes: s.module.Rules.Excludes, Backend: watch.Backend(s.module.Watcher), Log: s.log,
+	})
+	s.setWatcher(w)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.recheck(ctx)
+		cancel()
+	}()
+	err := w.Run(ctx, s.sink, s.watchReady)
+	cancel()
+	<-done
+	s.unwatch(w)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, watch.ErrRootLost) {
+		s.log.Warn("watcher stopped, starting it again", "error", err)
+	}
+}
+
+// recheck returns when the guard no longer lets the root pass.
+func (s *Source) recheck(ctx context.Context) {
+	for {
+		var again <-chan time.Time
+		if s.Blocked() != "" {
+			again = time.After(recheckEvery)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.look:
+		case <-again:
+		}
+		v, err := s.open()
+		if err != nil {
+			return
+		}
+		v.Close()
+	}
+}
+
+// sink takes what the watcher saw: filter, then mark. It never waits.
+func (s *Source) sink(e watch.Event) {
+	if e.Cause == watch.Mounted || e.Cause == watch.Lost {
+		poke(s.look)
+	}
+	if e.Gone {
+		s.guard.gone(e.Path)
+	}
+	if e.Path != tree.Root && s.module.Rules.Excludes(e.Path, false) && s.module.Rules.Excludes(e.Path, true) {
+		return
+	}
+	for _, r := range s.Replicas() {
+		r.Mark(e.Path, e.What, e.Gone)
+	}
+}
+
+func (s *Source) setWatcher(w *watch.Watcher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watcher = w
+}
+
+// unwatch keeps the totals of a watcher that ended.
+func (s *Source) unwatch(w *watch.Watcher) {
+	st := w.Stats()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before.events += st.Events
+	s.before.overflows += st.Overflows
+	s.watcher, s.watching = nil, false
+}
+
+// watchReady is called when the whole tree is watched: from here on no change
+// is missed, so what was missed before is swept now.
+func (s *Source) watchReady() {
+	s.mu.Lock()
+	again := s.started
+	s.watching, s.started = true, true
+	s.mu.Unlock()
+	s.readyOnce.Do(func() { close(s.ready) })
+	for _, r := range s.Replicas() {
+		r.watched(again || s.module.Sweep.AtStart)
+	}
+}
+
+// Replicas returns the replicas that are marked.
+func (s *Source) Replicas() []*Replica {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.replicas
+}
+
+// attach begins to mark a replica, and has it swept if the tree is watched
+// already.
+func (s *Source) attach(r *Replica) {
+	s.mu.Lock()
+	s.replicas = append(slices.Clip(s.replicas), r)
+	watching := s.watching
+	s.mu.Unlock()
+	if watching {
+		r.watched(true)
+	}
+}
+
+// detach ends marking the target's replica.
+func (s *Source) detach(target string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replicas = slices.DeleteFunc(slices.Clone(s.replicas), func(r *Replica) bool { return r.target.Name == target })
+}
+
+// open opens the root if the guard lets it, and keeps what it said.
+func (s *Source) open() (*view, error) {
+	v, err := s.guard.open()
+	why := ""
+	switch {
+	case err != nil:
+		why = err.Error()
+	case len(v.lost) > 0:
+		why = lostMounts(s.module, v)
+	}
+	s.note(why)
+	return v, err
+}
+
+// confirm asks the guard once more.
+func (s *Source) confirm(v *view) error { return s.guard.confirm(v) }
+
+func lostMounts(m config.Module, v *view) string {
+	names := make([]string, len(v.lost))
+	for i, d := range v.lost {
+		names[i] = fmt.Sprintf("%s/%s (%s)", m.Path, d.Path, d.Problem)
+	}
+	return fmt.Sprintf("nothing is deleted below %s: mount it again, or accept it with \"agent approve --module %s\"", strings.Join(names, ", "), m.Name)
+}
+
+// note keeps why the module is blocked. When it no longer is, everybody tries
+// again and sweeps, since nobody watched meanwhile.
+func (s *Source) note(why string) {
+	s.mu.Lock()
+	was := s.blocked
+	s.blocked = why
+	s.mu.Unlock()
+	switch {
+	case why == was:
+	case why != "":
+		s.log.Warn("module is blocked", "reason", why)
+		poke(s.look)
+	default:
+		s.log.Info("module is no longer blocked")
+		for _, r := range s.Replicas() {
+			r.Recover()
+			r.RequestSweep(false)
+		}
+	}
+}
+
+// Blocked returns why the guard blocks the module, or part of it; "" if not.
+func (s *Source) Blocked() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.blocked
+}
+
+// schedule asks for the regular sweeps until the returned function is called.
+func (s *Source) schedule(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	every := func(d time.Duration, checksum bool) {
+		if d > 0 {
+			wg.Go(func() { s.sweepEvery(ctx, d, checksum) })
+		}
+	}
+	every(s.module.Sweep.Every.Std(), false)
+	every(s.module.Sweep.ChecksumEvery.Std(), true)
+	return func() { cancel(); wg.Wait() }
+}
+
+func (s *Source) sweepEvery(ctx context.Context, d time.Duration, checksum bool) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, r := range s.Replicas() {
+			r.RequestSweep(checksum)
+		}
+	}
+}
+
+// Snapshot tells the module's state.
+func (s *Source) Snapshot() status.Module {
+	s.mu.Lock()
+	w, totals, blocked, replicas := s.watcher, s.before, s.blocked, s.replicas
+	s.mu.Unlock()
+	m := status.Module{
+		Name: s.module.Name, Path: s.module.Path, Watcher: s.module.Watcher, Blocked: blocked,
+		Events: totals.events, Overflows: totals.overflows, Targets: []status.Target{},
+	}
+	if w != nil {
+		st := w.Stats()
+		m.Watcher, m.WatcherWhy, m.Watched = st.Backend, st.Why, st.Dirs
+		m.Events += st.Events
+		m.Overflows += st.Overflows
+		m.Blind = st.BlindCount
+		for _, p := range st.Blind {
+			m.BlindPaths = append(m.BlindPaths, status.Path{Name: string(p)})
+		}
+	}
+	for _, r := range replicas {
+		m.Targets = append(m.Targets, r.snapshot(blocked))
+	}
+	return m
+}

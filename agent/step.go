@@ -1,0 +1,367 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"syncagent/agent/root"
+	"syncagent/agent/rsync"
+	"syncagent/agent/tree"
+)
+
+// smallAttrs is the size in bytes up to which a file whose attributes changed
+// rides in the run that compares content: reading it costs less than a run.
+const smallAttrs = 64 << 10
+
+// work is a batch after it was looked up: what to send, what to ask the gate
+// about, and what cannot be looked at.
+type work struct {
+	send   rsync.Batch
+	gone   []root.Entry
+	failed []rsync.Failure
+}
+
+// step takes the batch that stands and brings the slave to it once.
+func (r *Replica) step(ctx context.Context) {
+	batch := r.take()
+	defer func() {
+		r.mu.Lock()
+		r.land(time.Now())
+		r.mu.Unlock()
+	}()
+	v, err := r.root.open()
+	if err != nil {
+		r.fail(batch, err)
+		return
+	}
+	defer v.Close()
+	if err := r.push(ctx, v, batch); err != nil {
+		r.fail(batch, err)
+	}
+}
+
+// push looks the batch up and sends it. After an error nothing of the batch is
+// confirmed.
+func (r *Replica) push(ctx context.Context, v *view, batch tree.Batch) error {
+	entries, err := v.Lookup(batch)
+	if err != nil {
+		return &blockedError{"source directory " + r.module.Path + " cannot be looked at (" + cause(err).Error() + "): check it"}
+	}
+	if err := r.root.confirm(v); err != nil {
+		return err
+	}
+	w := r.sort(v, entries)
+	if w.idle() {
+		return nil
+	}
+	if err := r.reach(ctx); err != nil {
+		return err
+	}
+	if err := r.pass(ctx, v, &w); err != nil {
+		return err
+	}
+	out := rsync.Outcome{}
+	if !w.send.Empty() {
+		out = r.send(ctx, v, w.send)
+	}
+	out.Failed = append(out.Failed, w.failed...)
+	r.conclude(entries, w, out)
+	return nil
+}
+
+// send hands the batch to the slave. Where file systems are mounted below the
+// root, deletes go in a run of their own: one of them could vanish while rsync
+// looks, and a run that may delete what is missing must then not hold what was
+// there.
+func (r *Replica) send(ctx context.Context, v *view, b rsync.Batch) rsync.Outcome {
+	present := b
+	present.Gone = nil
+	if !v.nested() || len(b.Gone) == 0 || present.Empty() {
+		return r.slave.Send(ctx, v.Dir(), b)
+	}
+	out := r.slave.Send(ctx, v.Dir(), present)
+	if out.Err != nil && !pathsOnly(out.Err.Class) {
+		return unsent(out, b.Gone)
+	}
+	return join(out, r.slave.Send(ctx, v.Dir(), rsync.Batch{Gone: b.Gone, MaxDelete: b.MaxDelete}))
+}
+
+// unsent adds paths that were not tried to a failed outcome.
+func unsent(out rsync.Outcome, paths []tree.Path) rsync.Outcome {
+	for _, p := range paths {
+		out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content, Class: out.Err.Class, Text: out.Err.Text})
+	}
+	return out
+}
+
+// join makes one outcome of two runs.
+func join(a, b rsync.Outcome) rsync.Outcome {
+	a.Failed = append(a.Failed, b.Failed...)
+	a.Extras = append(a.Extras, b.Extras...)
+	a.Differ = append(a.Differ, b.Differ...)
+	if a.Err == nil || b.Err != nil && !pathsOnly(b.Err.Class) {
+		a.Err = b.Err
+	}
+	a.Stats.Files += b.Stats.Files
+	a.Stats.Deletes += b.Stats.Deletes
+	a.Stats.Created += b.Stats.Created
+	a.Stats.Entries += b.Stats.Entries
+	a.Stats.Runs += b.Stats.Runs
+	a.Stats.Bytes += b.Stats.Bytes
+	return a
+}
+
+func (w *work) idle() bool {
+	return w.send.Empty() && len(w.gone) == 0 && len(w.failed) == 0
+}
+
+// sort says of each entry what has to be done about it.
+func (r *Replica) sort(v *view, entries []root.Entry) work {
+	var w work
+	for _, e := range entries {
+		switch {
+		case v.below(e.Path):
+			r.putBack(e)
+		case e.State == root.Unreadable:
+			w.failed = append(w.failed, rsync.Failure{Path: e.Path, What: e.What, Class: rsync.Partial, Text: cause(e.Err).Error()})
+		case e.State == root.Missing:
+			r.sortMissing(&w, e)
+		case e.Path == tree.Root:
+			r.sortRoot(e)
+		default:
+			r.sortPresent(&w, e)
+		}
+	}
+	return w
+}
+
+// sortRoot turns a deep mark of the root into a sweep. The root's own
+// attributes belong to the slave.
+func (r *Replica) sortRoot(e root.Entry) {
+	if e.What&tree.Deep != 0 {
+		r.RequestSweep(false)
+	}
+}
+
+func (r *Replica) sortMissing(w *work, e root.Entry) {
+	r.mu.Lock()
+	r.links.gone(e.Path)
+	r.mu.Unlock()
+	rules := r.module.Rules
+	if r.module.Delete && !(rules.Excludes(e.Path, false) && rules.Excludes(e.Path, true)) {
+		w.gone = append(w.gone, e)
+	}
+}
+
+func (r *Replica) sortPresent(w *work, e root.Entry) {
+	if r.module.Rules.Excludes(e.Path, e.Stat.IsDir()) {
+		return
+	}
+	r.mu.Lock()
+	r.gate.release(e.Path)
+	if e.Stat.IsRegular() && e.Stat.Links > 1 {
+		r.relink(e)
+	}
+	r.mu.Unlock()
+	switch {
+	case e.What&tree.Deep != 0:
+		w.send.Deep = append(w.send.Deep, e.Path)
+	case e.What&tree.Content == 0 && e.Stat.IsRegular() && e.Stat.Size > smallAttrs:
+		w.send.Attrs = append(w.send.Attrs, e.Path)
+	default:
+		w.send.Send = append(w.send.Send, e.Path)
+	}
+}
+
+// relink marks the other names of a file. Needs the lock.
+func (r *Replica) relink(e root.Entry) {
+	others, unknown := r.links.seen(e.Path, e.Stat)
+	for _, p := range others {
+		r.mark(p, tree.Content)
+	}
+	if unknown && r.linksAt.IsZero() {
+		r.linksAt = r.links.swept.Add(linkSweepEvery)
+		poke(r.sweepUp)
+	}
+}
+
+// putBack keeps an entry below a lost mount point for the time it is back.
+func (r *Replica) putBack(e root.Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retries[e.Path] = &retry{
+		mark: tree.Mark{Path: e.Path, What: e.What}, class: rsync.SourceGone, since: time.Now(),
+		text: "the file system it lies on is not mounted", next: time.Now().Add(blockedFirst),
+	}
+}
+
+// below reports whether p lies on a mount point that is lost.
+func (v *view) below(p tree.Path) bool {
+	for _, d := range v.lost {
+		if d.Path.Contains(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// reach makes sure that somebody answers before a process is spent on it: at
+// the first contact, and after each failure.
+func (r *Replica) reach(ctx context.Context) error {
+	r.mu.Lock()
+	need := !r.remote.known || r.outage.err != nil
+	r.mu.Unlock()
+	if !need {
+		return nil
+	}
+	g, err := r.probe(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.remote = readMOTD(g.MOTD)
+	r.counts.connections++
+	r.mu.Unlock()
+	return nil
+}
+
+// pass leads the missing entries through the delete gate. Those that may go
+// are added to what is sent, the others are held.
+func (r *Replica) pass(ctx context.Context, v *view, w *work) error {
+	cands := r.unheld(w.gone)
+	if len(cands) == 0 {
+		return nil
+	}
+	if n, ok := r.countable(cands); ok && r.admit(n) {
+		for _, e := range cands {
+			w.send.Gone = append(w.send.Gone, e.Path)
+		}
+		w.send.MaxDelete = r.gate.backstop(n)
+		return nil
+	}
+	return r.inspect(ctx, v, w, cands)
+}
+
+// unheld drops what is held already.
+func (r *Replica) unheld(gone []root.Entry) []root.Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list []root.Entry
+	for _, e := range gone {
+		if !r.gate.holds(e.Path) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// countable returns how many entries go with the candidates, if that is known
+// without asking the slave: each was seen going, and no rule protects anything
+// there.
+func (r *Replica) countable(cands []root.Entry) (n int, ok bool) {
+	for _, e := range cands {
+		if e.Unseen || r.module.Rules.MayExcludeBelow(e.Path) {
+			return 0, false
+		}
+		n += e.Marks
+	}
+	return n, true
+}
+
+func (r *Replica) admit(n int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gate.fits(n, r.sweeps.entries, time.Now())
+}
+
+// inspect asks the slave what exactly would go, spares what the rules exclude,
+// and lets the brake decide on the rest.
+func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.Entry) error {
+	paths := make([]tree.Path, len(cands))
+	for i, e := range cands {
+		paths[i] = e.Path
+	}
+	victims, err := r.slave.Victims(ctx, v.Dir(), paths)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts.connections++
+	go_, n := r.judge(spare(victims, r.module.Rules))
+	w.send.Gone = append(w.send.Gone, go_...)
+	if len(go_) > 0 {
+		w.send.MaxDelete = r.gate.backstop(n)
+	}
+	return nil
+}
+
+// judge applies the brake to exactly known victims: all of them may go, or
+// those that were approved. Needs the lock.
+func (r *Replica) judge(victims []rsync.Extra) (allowed []tree.Path, n int) {
+	now := time.Now()
+	r.gate.expire(now)
+	tops, open := topmost(victims)
+	rest := 0
+	for _, p := range tops {
+		if r.gate.allows(p) {
+			allowed = append(allowed, p)
+			n += open[p]
+			delete(open, p)
+		}
+		rest += open[p]
+	}
+	if r.gate.fits(rest, r.sweeps.entries, now) {
+		return tops, n + rest
+	}
+	reason := brakeReason(r.module.DeleteGuard, rest, r.sweeps.entries)
+	r.gate.hold(open, reason)
+	r.log.Warn("deletes are held, look at them with \"agent approve --dry-run\"", "entries", rest, "reason", reason)
+	return allowed, n
+}
+
+// fail puts the batch back and pauses the target.
+func (r *Replica) fail(batch tree.Batch, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.set.Restore(batch)
+	if r.marks.first.IsZero() {
+		r.marks.first, r.marks.last = r.flight.since, r.flight.since
+	}
+	r.pause(err)
+}
+
+// pause notes why the target takes nothing and when to try again. Needs the
+// lock.
+func (r *Replica) pause(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	class, blocked := classOf(err)
+	first := retryFirst
+	if blocked {
+		first = blockedFirst
+	}
+	if r.outage.err == nil || r.outage.class != class {
+		r.log.Warn("target does not take changes", "class", class.String(), "error", err)
+	}
+	r.tried++
+	r.outage = outage{
+		err: err, class: class, blocked: blocked, tries: r.outage.tries + 1,
+		notBefore: time.Now().Add(pause(first, retryLast, r.outage.tries)),
+	}
+	r.tellChange()
+}
+
+func classOf(err error) (class rsync.Class, blocked bool) {
+	var e *rsync.Error
+	if errors.As(err, &e) {
+		return e.Class, e.Class.Blocked()
+	}
+	var held *blockedError
+	if errors.As(err, &held) {
+		return rsync.SourceGone, true
+	}
+	return rsync.Transient, false
+}

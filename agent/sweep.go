@@ -1,0 +1,196 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"syncagent/agent/rsync"
+	"syncagent/agent/status"
+	"syncagent/agent/tree"
+)
+
+// sweepState is what a replica knows of its sweeps.
+type sweepState struct {
+	wanted    bool // one is asked for and not done
+	checksum  bool // ... and it shall read every byte
+	running   bool
+	complete  bool  // one was done since the start, or none is asked at the start
+	firstDone bool  // what was on the slave before us has been dealt with
+	entries   int64 // of the module, as far as known
+	done      int64 // sweeps finished
+}
+
+// RequestSweep asks for a comparison of the whole module, with every byte read
+// if checksum is set. Asking again while one waits changes nothing.
+func (r *Replica) RequestSweep(checksum bool) {
+	r.mu.Lock()
+	r.sweeps.wanted = true
+	r.sweeps.checksum = r.sweeps.checksum || checksum
+	r.mu.Unlock()
+	poke(r.sweepUp)
+}
+
+// sweeper compares when asked. It only marks, so it runs beside the live loop.
+func (r *Replica) sweeper(ctx context.Context) error {
+	for {
+		wait, some := r.sweepDue(time.Now())
+		if some && wait <= 0 {
+			r.sweep(ctx)
+			continue
+		}
+		var ring <-chan time.Time
+		if some {
+			ring = time.After(wait)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.sweepUp:
+		case <-ring:
+		}
+	}
+}
+
+// sweepDue tells how long a wanted sweep has to wait for the target.
+func (r *Replica) sweepDue(now time.Time) (wait time.Duration, some bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.sweeps.wanted {
+		if r.linksAt.IsZero() {
+			return 0, false
+		}
+		return r.linksAt.Sub(now), true
+	}
+	return max(0, r.outage.notBefore.Sub(now)), true
+}
+
+// sweep compares once. If it cannot, it stays wanted and the target pauses.
+func (r *Replica) sweep(ctx context.Context) {
+	select {
+	case r.places <- struct{}{}:
+		defer func() { <-r.places }()
+	case <-ctx.Done():
+		return
+	}
+	checksum := r.sweepStart()
+	diff, err := r.compare(ctx, checksum)
+	if err == nil {
+		r.counted(int64(diff.Entries))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sweeps.running = false
+	if err != nil {
+		r.sweeps.wanted, r.sweeps.checksum = true, r.sweeps.checksum || checksum
+		r.pause(err)
+		return
+	}
+	r.learn(diff)
+	poke(r.saveUp)
+	r.tellChange()
+}
+
+func (r *Replica) sweepStart() (checksum bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	checksum = r.sweeps.checksum
+	r.sweeps.wanted, r.sweeps.checksum, r.sweeps.running = false, false, true
+	r.linksAt, r.links.swept = time.Time{}, time.Now()
+	r.tellChange()
+	return checksum
+}
+
+// compare lists what differs, without what lies on lost mount points.
+func (r *Replica) compare(ctx context.Context, checksum bool) (rsync.Diff, error) {
+	v, err := r.root.open()
+	if err != nil {
+		return rsync.Diff{}, err
+	}
+	defer v.Close()
+	if err := r.reach(ctx); err != nil {
+		return rsync.Diff{}, err
+	}
+	r.log.Debug("sweep starts", "checksum", checksum)
+	diff, err := r.slave.Compare(ctx, v.Dir(), []tree.Path{tree.Root}, checksum)
+	if err != nil {
+		return rsync.Diff{}, err
+	}
+	return v.known(diff), nil
+}
+
+// known drops what lies below mount points that are lost.
+func (v *view) known(d rsync.Diff) rsync.Diff {
+	if len(v.lost) == 0 {
+		return d
+	}
+	kept := rsync.Diff{Entries: d.Entries}
+	for _, c := range d.Differ {
+		if !v.below(c.Path) {
+			kept.Differ = append(kept.Differ, c)
+		}
+	}
+	for _, e := range d.Extras {
+		if !v.below(e.Path) {
+			kept.Extras = append(kept.Extras, e)
+		}
+	}
+	return kept
+}
+
+// learn turns a comparison into marks. Needs the lock.
+func (r *Replica) learn(d rsync.Diff) {
+	for _, c := range d.Differ {
+		r.mark(c.Path, differs(c))
+	}
+	r.sweeps.entries = int64(d.Entries)
+	r.extras(d.Extras)
+	if !r.holdsFirst() || len(r.gate.held) == 0 {
+		r.sweeps.firstDone = true
+	}
+	r.sweeps.complete = true
+	r.sweeps.done++
+	r.counts.connections++
+	r.recovered(time.Now())
+	if r.clean() {
+		r.counts.inSync = time.Now()
+	}
+	r.log.Info("sweep done", "entries", d.Entries, "differ", len(d.Differ), "extra", len(d.Extras), "held", r.gate.count())
+	poke(r.wake)
+}
+
+// differs says what to mark for one line of a comparison. A directory that the
+// slave lacks goes as a whole.
+func differs(c rsync.Change) tree.What {
+	switch {
+	case c.Dir && c.Created():
+		return tree.Deep
+	case c.AttrsOnly():
+		return tree.Attrs
+	}
+	return tree.Content
+}
+
+// progress is the sweep as status shows it.
+func (r *Replica) progress() status.Sweep {
+	s := status.Sweep{Running: r.sweeps.running}
+	if s.Running {
+		s.Of = r.sweeps.entries
+	}
+	return s
+}
+
+// watched says that every change is marked from now on. Whatever changed
+// before is found by a sweep, unless the user said that nothing did.
+func (r *Replica) watched(sweep bool) {
+	if sweep {
+		r.RequestSweep(false)
+		return
+	}
+	r.mu.Lock()
+	r.sweeps.complete = r.sweeps.complete || r.sweeps.firstDone
+	need := !r.sweeps.complete
+	r.mu.Unlock()
+	if need { // a target never swept has to be
+		r.RequestSweep(false)
+	}
+}

@@ -1,0 +1,126 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"syncagent/agent/config"
+	"syncagent/agent/proc"
+	"syncagent/agent/root"
+	"syncagent/agent/rsync"
+	"syncagent/agent/status"
+	"syncagent/agent/tree"
+)
+
+// Verdict is how one module compares on one target.
+type Verdict struct {
+	Module  string              `json:"module"`
+	Target  string              `json:"target"`
+	Equal   bool                `json:"equal"`
+	Entries int                 `json:"entries"`
+	Differ  []status.Difference `json:"differ"`
+	Error   string              `json:"error,omitempty"`
+}
+
+// Verify compares every target in scope with its source, one after another,
+// and changes nothing. With checksum every byte is read.
+func Verify(ctx context.Context, c MasterConfig, scope status.Scope, checksum bool, report func(Verdict)) error {
+	modules, err := c.Config.Modules()
+	if err != nil {
+		return err
+	}
+	return spawning(ctx, "", func(ctx context.Context, s *proc.Spawner) error {
+		some := false
+		for _, m := range modules {
+			for _, t := range m.Targets {
+				if scope.Holds(m.Name, t.Name) {
+					some = true
+					report(verifyOne(ctx, c, s, m, t, checksum))
+				}
+			}
+		}
+		if !some {
+			return noTarget(scope)
+		}
+		return ctx.Err()
+	})
+}
+
+func noTarget(s status.Scope) error {
+	return fmt.Errorf("no target matches module %q and target %q: \"agent config show\" lists them", s.Module, s.Target)
+}
+
+func verifyOne(ctx context.Context, c MasterConfig, s *proc.Spawner, m config.Module, t config.Target, checksum bool) Verdict {
+	v := Verdict{Module: m.Name, Target: t.Name, Differ: []status.Difference{}}
+	d, err := compareOnce(ctx, c, s, m, t, checksum)
+	if err != nil {
+		v.Error = err.Error()
+		return v
+	}
+	v.Entries, v.Differ = d.Entries, Differences(d)
+	v.Equal = len(v.Differ) == 0
+	return v
+}
+
+func compareOnce(ctx context.Context, c MasterConfig, s *proc.Spawner, m config.Module, t config.Target, checksum bool) (rsync.Diff, error) {
+	r, err := root.Open(m.Path)
+	if err != nil {
+		return rsync.Diff{}, err
+	}
+	defer r.Close()
+	client := rsync.New(rsync.Config{Bin: c.Rsync, Source: m.Path, Dest: destOf(t), Options: optionsOf(m, t), Spawner: s, Log: c.Log})
+	return client.Compare(ctx, r.Dir(), []tree.Path{tree.Root}, checksum)
+}
+
+// spawning runs work with a spawner, which outlives it.
+func spawning(ctx context.Context, record string, work func(context.Context, *proc.Spawner) error) error {
+	s := proc.NewSpawner(record)
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(life) }()
+	err := work(ctx, s)
+	end()
+	if failed := <-ended; err == nil {
+		err = failed
+	}
+	return err
+}
+
+// SyncAlone is Sync without a running agent: it takes the state's lock, sweeps,
+// and ends.
+func (m *Master) SyncAlone(ctx context.Context, req status.SyncRequest, tell func(status.SyncUpdate)) error {
+	modules, err := m.config.Modules()
+	if err != nil {
+		return err
+	}
+	return m.with(ctx, func(ctx context.Context) error {
+		for _, mod := range modules {
+			if err := m.startUnwatched(ctx, mod, req.Scope); err != nil {
+				return err
+			}
+		}
+		return m.Sync(ctx, req, tell)
+	})
+}
+
+// startUnwatched starts the replicas in scope without watching their tree.
+func (m *Master) startUnwatched(ctx context.Context, mod config.Module, scope status.Scope) error {
+	s := newSource(mod, m.store, m.log)
+	if err := s.guard.load(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.sources = append(m.sources, s)
+	m.mu.Unlock()
+	for _, t := range mod.Targets {
+		if scope.Holds(mod.Name, t.Name) {
+			m.startReplica(ctx, s, t)
+		}
+	}
+	return nil
+}
+
+// recordFile notes the children of a role, so that the next start can end what
+// a killed one left.
+func recordFile(state, role string) string { return filepath.Join(state, role+".children") }
