@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"syncagent/agent/config"
+	"syncagent/secrets"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "check the configuration, or show what is in force",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return usage("say what: agent config validate, or agent config show")
+		},
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "validate",
+		Short: "name every mistake of the configuration with its line",
+		Long:  "Checks the file and what it names on this host; nothing is changed.\n\nExit status: 0 valid; 2 not.",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return a.validateConfig() },
+	}, &cobra.Command{
+		Use:   "show",
+		Short: "show the configuration in force, with defaults and environment",
+		Long:  "Prints YAML that means the same as the file and the environment together.\n\nExit status: 0 valid; 2 not.",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return a.showConfig() },
+	})
+	return cmd
+}
+
+// encoder is a configuration of either role.
+type encoder interface {
+	Encode() ([]byte, error)
+}
+
+// either reads the file as the role it is for: told by its name, which is fixed
+// for a host's own files.
+func (a *app) either() (encoder, error) {
+	if a.configFile != "" && filepath.Base(a.configFile) == "receiver.yaml" {
+		return a.receiver(secrets.Secret{})
+	}
+	c, err := a.master()
+	if err == nil || a.configFile == "" {
+		return c, err
+	}
+	if r, other := config.ReadReceiver(a.configFile); other == nil {
+		return r, r.Validate(hostOf(a.configFile, ""))
+	}
+	return c, err
+}
+
+func (a *app) validateConfig() error {
+	if _, err := a.either(); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out, "valid")
+	return nil
+}
+
+func (a *app) showConfig() error {
+	c, err := a.either()
+	if err != nil {
+		return err
+	}
+	text, err := c.Encode()
+	if err != nil {
+		return err
+	}
+	_, err = a.out.Write(text)
+	return err
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"syncagent/agent"
+	"syncagent/agent/config"
+	"syncagent/secrets"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "watch the master's trees and push every change to the slaves",
+		Long: "Runs in the foreground until it is told to stop. SIGHUP reads the configuration again and touches only what\n" +
+			"changed; SIGTERM keeps what is not confirmed for the next start.\n\n" +
+			"Exit status: 0 stopped; 1 failed; 2 wrong usage or configuration.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runMaster(cmd.Context()) },
+	}
+}
+
+func (a *app) runMaster(ctx context.Context) error {
+	c, err := a.master()
+	if err != nil {
+		return err
+	}
+	bin, err := findRsync()
+	if err != nil {
+		return err
+	}
+	log := a.logger(true)
+	m := agent.NewMaster(agent.MasterConfig{Config: c, Version: version, Rsync: bin, Log: log})
+	reload := func(ctx context.Context) error {
+		next, err := a.master()
+		if err != nil {
+			return err
+		}
+		return m.Reload(ctx, next)
+	}
+	return serve(ctx, log, m, reload)
+}
+
+func (a *app) receiverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "receiver",
+		Short: "launch and monitor this slave's rsync daemon",
+		Long: "Brings the daemon's files to the wanted state, launches the daemon, makes sure that it lets in exactly those\n" +
+			"it should, and keeps it running in the foreground. SIGHUP reads the configuration again.\n" +
+			"In a container the password may come from SYNCAGENT_PASSWORD; nothing else has to be prepared.\n\n" +
+			"Exit status: 0 stopped; 1 failed; 2 wrong usage or configuration.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runReceiver(cmd.Context()) },
+	}
+}
+
+func (a *app) runReceiver(ctx context.Context) error {
+	password, err := receiverPassword()
+	if err != nil {
+		return asUsage(err)
+	}
+	c, err := a.receiver(password)
+	if err != nil {
+		return err
+	}
+	bin, err := findRsync()
+	if err != nil {
+		return err
+	}
+	file, err := filepath.Abs(a.file(config.RoleSlave))
+	if err != nil {
+		return fmt.Errorf("resolve %s: %w", a.file(config.RoleSlave), err)
+	}
+	log := a.logger(true)
+	want := agent.Wanted{Version: version, File: file, Secret: password, Rsync: bin, Root: os.Geteuid() == 0}
+	r := agent.NewReceiver(want, c, log)
+	reload := func(ctx context.Context) error {
+		next, err := a.receiver(password)
+		if err != nil {
+			return err
+		}
+		return r.Reload(ctx, next)
+	}
+	return serve(ctx, log, r, reload)
+}
+
+// receiverPassword is what the environment gives, if anything.
+func receiverPassword() (secrets.Secret, error) {
+	if os.Getenv("SYNCAGENT_PASSWORD") == "" {
+		return secrets.Secret{}, nil
+	}
+	return secrets.FromEnv("SYNCAGENT_PASSWORD")
+}
+
+func findRsync() (string, error) {
+	bin, err := exec.LookPath("rsync")
+	if err != nil {
+		return "", fmt.Errorf("rsync is not installed: install it, for example \"apt-get install rsync\"")
+	}
+	return bin, nil
+}
+
+// service is one of the two daemons.
+type service interface {
+	Run(ctx context.Context) error
+	Ready() <-chan struct{}
+}
+
+// serve runs a daemon as a service manager expects it: ready when it is, alive
+// while it is, reloaded by SIGHUP.
+func serve(ctx context.Context, log *slog.Logger, s service, reload func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	beat, stop := heartbeat()
+	defer stop()
+	ready := s.Ready()
+	for {
+		select {
+		case err := <-done:
+			tell(log, daemon.SdNotifyStopping)
+			return err
+		case <-ready:
+			ready = nil
+			log.Info("ready")
+			tell(log, daemon.SdNotifyReady)
+		case <-beat:
+			tell(log, daemon.SdNotifyWatchdog)
+		case <-hup:
+			reloadNow(ctx, log, reload)
+		}
+	}
+}
+
+func reloadNow(ctx context.Context, log *slog.Logger, reload func(context.Context) error) {
+	tell(log, daemon.SdNotifyReloading)
+	if err := reload(ctx); err != nil {
+		for _, line := range lines(err) {
+			log.Error("configuration is not taken, the old one stays in force", "error", line)
+		}
+	} else {
+		log.Info("configuration read again")
+	}
+	tell(log, daemon.SdNotifyReady)
+}
+
+// heartbeat ticks as often as the service manager wants to hear from us, never
+// when it does not.
+func heartbeat() (<-chan time.Time, func()) {
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		return nil, func() {}
+	}
+	tick := time.NewTicker(every / 2)
+	return tick.C, tick.Stop
+}
+
+func tell(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("service manager cannot be told", "state", state, "error", err)
+	}
+}
