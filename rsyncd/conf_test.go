@@ -135,8 +135,8 @@ func TestRoundTripOfValidConfs(t *testing.T) {
 			t.Fatalf("-want +got\n%s\nof\n%s", diff, c.Render())
 		}
 	})
-	if valid == 0 {
-		t.Error("no Conf was valid, nothing was tested")
+	if valid < 10 {
+		t.Errorf("only %d were valid, hardly anything was tested", valid)
 	}
 }
 
@@ -153,10 +153,12 @@ func confs() *rapid.Generator[Conf] {
 	})
 }
 
+// spoil replaces at most two fields: more would leave hardly a valid Conf.
 func spoil(t *rapid.T, v reflect.Value) {
-	for i := range v.NumField() {
+	fields := rapid.SliceOfNDistinct(rapid.IntRange(0, v.NumField()-1), 0, 2, rapid.ID).Draw(t, "fields")
+	for _, i := range fields {
 		name := v.Type().Field(i).Name
-		if name == "Name" || name == "Path" || name == "Modules" || rapid.IntRange(0, 9).Draw(t, name) > 0 {
+		if name == "Name" || name == "Path" || name == "Modules" {
 			continue
 		}
 		switch f := v.Field(i).Addr().Interface().(type) {

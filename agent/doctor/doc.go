@@ -3,7 +3,7 @@
 //
 // It owns the questions and the judgement of their answers. It must not know
 // flags, how findings are printed, or the running agent, and it changes
-// nothing: no file is written on any host, and what it asks of a slave is a dry
+// nothing: here it leaves no file behind, and what it asks of a slave is a dry
 // run that names one path which exists on neither side.
 //
 // # A finding for every question
@@ -27,7 +27,7 @@
 // # Asking for --delete-missing-args
 //
 // Versions do not tell: rsync 3.4.3 lost the option on the receiving side
-// (RsyncProject/rsync#910), distributions have patched either way, and a
+// (RsyncProject/rsync#910), distributions mend under old numbers, and a
 // daemon may refuse it. A dry run that lists one missing path does tell: 3.4.3
 // ends with "invalid file mode 00", and a 3.5.0 that refuses the option with
 // exit code 0 and "skipping non-regular file".

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// oldestRsync has --delete-missing-args over a daemon, --files-from with
-	// --from0 and nanosecond times in working order.
+	// oldestRsync is the least that replication is promised to work with:
+	// nanosecond times need 3.1.3.
 	oldestRsync = "3.1.3"
 	// safeRsync closes 33 security holes, most of them in the daemon.
 	safeRsync = "3.5.0"

@@ -25,6 +25,10 @@ func (v Verdict) String() string {
 	return [...]string{"unclear", "accepted", "auth failed", "denied or unknown module"}[v]
 }
 
+// ErrBusy is wrapped by what Access returns while all of a module's connections
+// are taken; ask again later.
+var ErrBusy = errors.New("the daemon is busy")
+
 // Login is what a client shows to a daemon.
 type Login struct {
 	Module   string
@@ -108,7 +112,7 @@ func (s *session) enter(g greeting, l Login) (Verdict, error) {
 		}
 		challenge, asked := strings.CutPrefix(line, answerAuth)
 		if !asked {
-			if v, err, done := verdict(line); done {
+			if v, answered, err := verdict(line); answered {
 				return v, err
 			}
 			continue // the message of the day
@@ -120,22 +124,24 @@ func (s *session) enter(g greeting, l Login) (Verdict, error) {
 	return Unclear, errors.New("the daemon does not stop greeting")
 }
 
-// verdict reads a line of the daemon; done is false for what is no answer.
-func verdict(line string) (v Verdict, err error, done bool) {
+// verdict reads a line of the daemon, which may be no answer.
+func verdict(line string) (v Verdict, answered bool, err error) {
 	if line == answerOK {
-		return Accepted, nil, true
+		return Accepted, true, nil
 	}
 	if line == answerExit {
-		return Unclear, errors.New("the daemon ended the session"), true
+		return Unclear, true, errors.New("the daemon ended the session")
 	}
 	words, failed := strings.CutPrefix(line, answerError)
 	switch {
 	case !failed:
-		return Unclear, nil, false
+		return Unclear, false, nil
 	case strings.HasPrefix(words, "auth failed"):
-		return AuthFailed, nil, true
+		return AuthFailed, true, nil
 	case strings.HasPrefix(words, "Unknown module"), strings.HasPrefix(words, "access denied"):
-		return Denied, nil, true
+		return Denied, true, nil
+	case strings.HasPrefix(words, "max connections"):
+		return Unclear, true, fmt.Errorf("%w: %s", ErrBusy, words)
 	}
-	return Unclear, fmt.Errorf("the daemon says %q", words), true
+	return Unclear, true, fmt.Errorf("the daemon says %q", words)
 }

@@ -117,6 +117,9 @@ func TestAccessSaysWhatIsWrong(t *testing.T) {
 			if v != probe.Unclear || err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, %v; want …%s…", v, err, tt.want)
 			}
+			if got := errors.Is(err, probe.ErrBusy); got != (tt.name == "no slots") {
+				t.Errorf("busy: %v", got)
+			}
 			if err != nil && strings.Contains(err.Error(), password) {
 				t.Errorf("the password is in the error: %v", err)
 			}

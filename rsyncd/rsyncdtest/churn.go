@@ -33,7 +33,8 @@ func Seed(t testing.TB) uint64 {
 // Churn edits a tree at random, in ways that have lost data before: rewrites
 // of equal size within one second, types that change, directories that become
 // links to somewhere else, names that hurt shells and lists. It is
-// deterministic for its seed as long as nobody else edits the tree.
+// deterministic for its seed as long as nobody else edits the tree, and never
+// touches anything but the tree and its place outside, wherever links lead.
 type Churn struct {
 	root, outside string
 	rand          *rand.Rand

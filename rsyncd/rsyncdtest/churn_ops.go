@@ -90,13 +90,39 @@ func (c *Churn) truncate() (string, error) {
 	return c.on(path, func() error { return os.Truncate(path, int64(c.rand.IntN(3000))) })
 }
 
+// put writes a file. It neither follows the tree's own links out of it nor
+// waits for the reader of a fifo.
 func (c *Churn) put(path string, flags, size int) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW|flags, 0o644)
-	if err != nil {
-		return err
+	return c.inside(path, func(r *os.Root, rel string) error {
+		f, err := r.OpenFile(rel, os.O_WRONLY|syscall.O_NONBLOCK|flags, 0o644)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(c.bytes(size))
+		return errors.Join(err, f.Close())
+	})
+}
+
+// inside gives do the tree or the place outside that holds path, and the path
+// below it: a link to "/" that an edit made must not lead a later one there.
+func (c *Churn) inside(path string, do func(r *os.Root, rel string) error) error {
+	for _, base := range []string{c.root, c.outside} {
+		rel, err := filepath.Rel(base, path)
+		if err != nil || !filepath.IsLocal(rel) {
+			continue
+		}
+		r, err := os.OpenRoot(base)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		return do(r, rel)
 	}
-	_, err = f.Write(c.bytes(size))
-	return errors.Join(err, f.Close())
+	return fmt.Errorf("%s is neither in the tree nor in the place outside", path)
+}
+
+func (c *Churn) mkdirs(path string) error {
+	return c.inside(path, func(r *os.Root, rel string) error { return r.MkdirAll(rel, 0o755) })
 }
 
 // save does what editors do: a new file, renamed over the old one.
@@ -137,7 +163,7 @@ func (c *Churn) renameIn() (string, error) {
 		if c.depth(to)+3 > maxDepth {
 			return errDeep
 		}
-		return errors.Join(os.MkdirAll(sub, 0o755),
+		return errors.Join(c.mkdirs(sub),
 			c.put(filepath.Join(sub, c.name()), os.O_CREATE, c.size()),
 			c.put(filepath.Join(from, "f"), os.O_CREATE, c.size()),
 			os.Rename(from, to))
@@ -247,7 +273,7 @@ func (c *Churn) mkdirAll() (string, error) {
 		if c.depth(path) >= maxDepth {
 			return errDeep
 		}
-		return errors.Join(os.MkdirAll(path, 0o755), c.put(filepath.Join(path, c.name()), os.O_CREATE, c.size()))
+		return errors.Join(c.mkdirs(path), c.put(filepath.Join(path, c.name()), os.O_CREATE, c.size()))
 	})
 }
 

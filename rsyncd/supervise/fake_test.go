@@ -50,7 +50,7 @@ type stage struct {
 
 	mu       sync.Mutex
 	started  []*fakeProcess
-	times    []time.Time
+	tries    int
 	states   []State
 	startErr error
 }
@@ -63,7 +63,7 @@ func play(t *testing.T, cfg Config, act func(*stage)) {
 		if cfg.Command == nil {
 			cfg.Command = func() *exec.Cmd { return exec.Command("thing") }
 		}
-		cfg.OnState = func(s State) { st.states = append(st.states, s) }
+		cfg.OnState = st.saw
 		st.s = New(cfg)
 		st.s.start = st.start
 		if got := st.s.Status().State; got != Stopped {
@@ -95,7 +95,7 @@ func play(t *testing.T, cfg Config, act func(*stage)) {
 func (st *stage) start(cmd *exec.Cmd) (process, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.times = append(st.times, time.Now())
+	st.tries++
 	if st.startErr != nil {
 		return nil, st.startErr
 	}
@@ -107,8 +107,33 @@ func (st *stage) start(cmd *exec.Cmd) (process, error) {
 	return p, nil
 }
 
+func (st *stage) saw(s State) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.states = append(st.states, s)
+}
+
 // last is the newest process.
-func (st *stage) last() *fakeProcess { return st.started[len(st.started)-1] }
+func (st *stage) last() *fakeProcess { return st.process(st.starts() - 1) }
+
+func (st *stage) process(i int) *fakeProcess {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.started[i]
+}
+
+func (st *stage) starts() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return len(st.started)
+}
+
+// failStarts makes starting fail from now on, or work again.
+func (st *stage) failStarts(err error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.startErr = err
+}
 
 // die ends the newest process and lets the Supervisor notice.
 func (st *stage) die(err error) {
@@ -124,6 +149,8 @@ func (st *stage) sleep(d time.Duration) {
 // sawStates compares and forgets.
 func (st *stage) sawStates(want ...State) {
 	st.t.Helper()
+	st.mu.Lock()
+	defer st.mu.Unlock()
 	if !slices.Equal(st.states, want) {
 		st.t.Errorf("states %v, want %v", st.states, want)
 	}

@@ -47,7 +47,7 @@ func TestStartsAgainWithGrowingDelay(t *testing.T) {
 				t.Errorf("failure %d: wait %v, want %v and up to a quarter: %+v", i, wait, want, got)
 			}
 			st.sleep(wait - time.Nanosecond)
-			if n := len(st.started); n != i+1 {
+			if n := st.starts(); n != i+1 {
 				t.Fatalf("failure %d: started %d times before the delay was over", i, n)
 			}
 			st.sleep(time.Nanosecond)
@@ -85,8 +85,8 @@ func TestStopsWhileItWaits(t *testing.T) {
 		begin := time.Now()
 		st.cancel()
 		<-st.ended
-		if time.Since(begin) != 0 || len(st.started) != 1 {
-			t.Errorf("ended after %v, %d starts", time.Since(begin), len(st.started))
+		if time.Since(begin) != 0 || st.starts() != 1 {
+			t.Errorf("ended after %v, %d starts", time.Since(begin), st.starts())
 		}
 		st.sawStates(Starting, Running, Waiting, Stopped)
 	})
@@ -94,14 +94,14 @@ func TestStopsWhileItWaits(t *testing.T) {
 
 func TestCannotStart(t *testing.T) {
 	play(t, Config{}, func(st *stage) {
-		st.startErr = errors.New("exec format error")
+		st.failStarts(errors.New("exec format error"))
 		st.die(errDied)
 		st.sleep(time.Minute)
 		got := st.s.Status()
-		if got.State != Waiting || got.LastError != "start thing: exec format error" || len(st.times) < 3 {
-			t.Errorf("%d tries, %+v", len(st.times), got)
+		if got.State != Waiting || got.LastError != "start thing: exec format error" || st.tries < 3 {
+			t.Errorf("%d tries, %+v", st.tries, got)
 		}
-		st.startErr = nil
+		st.failStarts(nil)
 		st.sleep(time.Minute)
 		if got := st.s.Status(); got.State != Running || got.LastError != "" {
 			t.Errorf("got %+v", got)
@@ -116,18 +116,18 @@ func TestRestart(t *testing.T) {
 		st.s.Restart()
 		synctest.Wait()
 		st.sawStates(Starting, Running, Stopping, Starting, Running)
-		if len(st.started) != 2 || !st.started[0].stopped || time.Since(begin) != 0 {
-			t.Errorf("%d starts in %v", len(st.started), time.Since(begin))
+		if st.starts() != 2 || !st.process(0).stopped || time.Since(begin) != 0 {
+			t.Errorf("%d starts in %v", st.starts(), time.Since(begin))
 		}
 		st.die(errDied)
 		st.s.Restart()
 		synctest.Wait()
-		if got := st.s.Status(); got.State != Running || len(st.started) != 3 || time.Since(begin) != 0 {
+		if got := st.s.Status(); got.State != Running || st.starts() != 3 || time.Since(begin) != 0 {
 			t.Errorf("a wish ends the wait: %+v", got)
 		}
 		st.sleep(time.Hour)
-		if len(st.started) != 3 {
-			t.Errorf("a wish counts once: %d starts", len(st.started))
+		if st.starts() != 3 {
+			t.Errorf("a wish counts once: %d starts", st.starts())
 		}
 	})
 }
