@@ -149,10 +149,25 @@ func (m *Master) startReplica(ctx context.Context, s *Source, t config.Target) {
 		Module: s.module, Target: t, Root: s, Store: m.store, Places: m.places, Log: m.log,
 		Slave: rsync.New(rsync.Config{Bin: m.rsync, Source: s.module.Path, Dest: dest, Options: optionsOf(s.module, t), Spawner: m.spawner, Log: m.log}),
 		Probe: func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
+		Void:  m.void,
 		Count: s.guard.count,
 	})
 	s.attach(r)
 	m.crew.start(ctx, replicaKey(s.module.Name, t.Name), r.Run)
+}
+
+// void opens a directory that holds nothing: against it, everything on a slave
+// is extra.
+func (m *Master) void() (*os.File, error) {
+	dir := filepath.Join(m.config.StateDir, "void")
+	if err := os.Mkdir(dir, 0o500); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("make empty directory: %w", err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open empty directory: %w", err)
+	}
+	return f, nil
 }
 
 func (m *Master) stopReplica(s *Source, t config.Target) {

@@ -29,16 +29,24 @@ type gate struct {
 	recent   []deletion
 	held     map[tree.Path]int // topmost held path -> entries that would go
 	reason   string
-	approved map[tree.Path]time.Time // until when
+	approved map[tree.Path]approval
+	exempt   int // approved deletes of the batch under way
 }
 
 type deletion struct {
-	at time.Time
-	n  int
+	at   time.Time
+	n    int
+	held bool // and not let through
+}
+
+// approval lets no more go than was shown.
+type approval struct {
+	until time.Time
+	n     int // entries
 }
 
 func newGate(g config.Guard) *gate {
-	return &gate{guard: g, held: map[tree.Path]int{}, approved: map[tree.Path]time.Time{}}
+	return &gate{guard: g, held: map[tree.Path]int{}, approved: map[tree.Path]approval{}}
 }
 
 // fits reports whether n more deletes are below the brake in a module that
@@ -47,37 +55,55 @@ func (g *gate) fits(n int, entries int64, now time.Time) bool {
 	if g.guard.Off {
 		return true
 	}
-	before := g.inWindow(now)
-	n += before
+	gone, held := g.inWindow(now)
+	n += gone + held
 	if g.guard.Files > 0 && n > g.guard.Files {
 		return false
 	}
-	return n <= g.guard.Min || int64(n)*100 <= int64(g.guard.Percent)*(entries+int64(before))
+	return n <= g.guard.Min || int64(n)*100 <= int64(g.guard.Percent)*(entries+int64(gone))
 }
 
-func (g *gate) inWindow(now time.Time) int {
+// inWindow counts what was let through and what was held lately: what follows
+// a removal that is held belongs to it.
+func (g *gate) inWindow(now time.Time) (gone, held int) {
 	g.recent = slices.DeleteFunc(g.recent, func(d deletion) bool { return now.Sub(d.at) > brakeWindow })
-	sum := 0
 	for _, d := range g.recent {
-		sum += d.n
+		if d.held {
+			held += d.n
+		} else {
+			gone += d.n
+		}
 	}
-	return sum
+	return gone, held
 }
 
-// spent notes that n entries were let through.
+// spent notes that n entries were deleted; approved ones do not count.
 func (g *gate) spent(n int, now time.Time) {
+	g.note(n-g.exempt, false, now)
+	g.exempt = 0
+}
+
+func (g *gate) note(n int, held bool, now time.Time) {
 	if n > 0 && !g.guard.Off {
-		g.recent = append(g.recent, deletion{now, n})
+		g.recent = append(g.recent, deletion{now, n, held})
 	}
 }
 
 // backstop is the most that one run may delete whatever it finds, 0 for no
-// limit: the slave may hold more below a path than the master ever had.
+// limit: the slave may hold more below a path than the master ever had. A run
+// that meets it fails, and its deletes are counted on the slave next time.
 func (g *gate) backstop(counted int) int {
 	if g.guard.Off {
 		return 0
 	}
-	return max(counted, g.guard.Min, g.guard.Files, 1)
+	return max(counted, 1)
+}
+
+// brake holds n entries at the paths, since there are too many.
+func (g *gate) brake(paths map[tree.Path]int, n int, entries int64, now time.Time) {
+	gone, held := g.inWindow(now)
+	g.hold(paths, brakeReason(g.guard, n+gone+held, entries+int64(gone)))
+	g.note(n, true, now)
 }
 
 // hold keeps paths back, each with the number of entries that would go with
@@ -91,17 +117,62 @@ func (g *gate) hold(paths map[tree.Path]int, reason string) {
 // holds reports whether p or a directory above it is held.
 func (g *gate) holds(p tree.Path) bool { return covered(g.held, p) }
 
-// expire forgets approvals that are too old to be carried out.
-func (g *gate) expire(now time.Time) {
-	maps.DeleteFunc(g.approved, func(_ tree.Path, until time.Time) bool { return now.After(until) })
+// holdsBelow reports whether anything held stands at or below one of paths.
+func (g *gate) holdsBelow(paths map[tree.Path]bool) bool {
+	for p := range g.held {
+		if covered(paths, p) {
+			return true
+		}
+	}
+	return false
 }
 
-// allows reports whether p or a directory above it was approved.
-func (g *gate) allows(p tree.Path) bool { return covered(g.approved, p) }
+// recount brings up to date how many entries would go with what is held. What
+// was restored from the journal has no count of its own.
+func (g *gate) recount(extras []rsync.Extra) {
+	counts := map[tree.Path]int{}
+	for _, e := range extras {
+		if p, ok := above(g.held, e.Path); ok {
+			counts[p]++
+		}
+	}
+	for p, n := range counts {
+		g.held[p] = max(g.held[p], n)
+	}
+}
 
-// release forgets what was held at p and below: it stands on the master again.
-func (g *gate) release(p tree.Path) {
-	delete(g.held, p)
+// permit takes from the victims, topmost paths with their counts, those that
+// were approved, and returns how many entries these are. A path below which
+// there is more by now than was shown is not among them.
+func (g *gate) permit(tops []tree.Path, counts map[tree.Path]int, now time.Time) (allowed []tree.Path, n int) {
+	maps.DeleteFunc(g.approved, func(_ tree.Path, a approval) bool { return now.After(a.until) })
+	found := map[tree.Path]int{}
+	for _, p := range tops {
+		if q, ok := above(g.approved, p); ok {
+			found[q] += counts[p]
+		}
+	}
+	for _, p := range tops {
+		if q, ok := above(g.approved, p); ok && found[q] <= g.approved[q].n {
+			allowed = append(allowed, p)
+			n += counts[p]
+			delete(counts, p)
+		}
+	}
+	g.exempt += n
+	return allowed, n
+}
+
+// release forgets what was held at or above p, which stands on the master
+// again, and below it when all of that is looked at too.
+func (g *gate) release(p tree.Path, dir, deep bool) {
+	back := func(q tree.Path) bool { return q.Contains(p) || deep && p.Contains(q) }
+	if len(g.held) > 0 {
+		maps.DeleteFunc(g.held, func(q tree.Path, _ int) bool { return back(q) })
+	}
+	if len(g.approved) > 0 { // a file may still have to replace the directory that was approved to go
+		maps.DeleteFunc(g.approved, func(q tree.Path, _ approval) bool { return back(q) && (dir || q != p) })
+	}
 }
 
 // count is the number of entries held.
@@ -136,8 +207,9 @@ func (g *gate) digest(module, target string) string {
 func (g *gate) approve(now time.Time) []tree.Path {
 	list := g.paths()
 	for _, p := range list {
-		g.approved[p] = now.Add(approvalLasts)
+		g.approved[p] = approval{now.Add(approvalLasts), g.held[p]}
 	}
+	g.recent = slices.DeleteFunc(g.recent, func(d deletion) bool { return d.held })
 	clear(g.held)
 	g.reason = ""
 	return list
@@ -152,15 +224,18 @@ func (g *gate) confirmed(paths []tree.Path) {
 
 // covered reports whether m holds p or a directory above it.
 func covered[V any](m map[tree.Path]V, p tree.Path) bool {
+	_, ok := above(m, p)
+	return ok
+}
+
+// above returns which of p and the directories above it m holds.
+func above[V any](m map[tree.Path]V, p tree.Path) (tree.Path, bool) {
 	if len(m) == 0 {
-		return false
+		return p, false
 	}
 	for {
-		if _, ok := m[p]; ok {
-			return true
-		}
-		if p == tree.Root {
-			return false
+		if _, ok := m[p]; ok || p == tree.Root {
+			return p, ok
 		}
 		p = p.Parent()
 	}

@@ -294,3 +294,37 @@ func TestSameSecondRewritesArrive(t *testing.T) {
 	}
 	l.inSync()
 }
+
+func TestReplacedDirectoryPassesTheGate(t *testing.T) {
+	l := newLab(t, 1, "    filter: [\"- cache/\"]\n    delete_guard: {percent: 1, min: 20}\n")
+	l.fill("small", 5)
+	l.fill("big", 30)
+	l.fill("own", 2)
+	l.start()
+	l.inSync()
+	there := l.slaves[0].Path("data")
+	l.must(os.Mkdir(filepath.Join(there, "own/cache"), 0o755))
+	replace := func(name string) {
+		l.must(os.Rename(filepath.Join(l.root, name), filepath.Join(l.dir, name)))
+		l.write(name, "a file now\n")
+	}
+	replace("small")
+	l.until("the small one is replaced", func(status.Module) bool {
+		info, err := os.Stat(filepath.Join(there, "small"))
+		return err == nil && info.Mode().IsRegular()
+	})
+	replace("own")
+	l.until("the one with excluded content fails", func(m status.Module) bool { return m.Targets[0].Failing == 1 })
+	replace("big")
+	l.until("the big one is held", func(m status.Module) bool { return m.Targets[0].HeldDeletes == 31 })
+	if got := l.count(0, "big"); got != 30 {
+		t.Errorf("slave has %d of 30 files although their removal is held", got)
+	}
+	if _, err := os.Stat(filepath.Join(there, "own/cache")); err != nil {
+		t.Errorf("the slave's excluded directory: %v", err)
+	}
+	l.must(l.master.Approve(status.ApproveRequest{Digests: []string{l.master.Held(status.Scope{})[0].Digest}}))
+	l.must(os.Remove(filepath.Join(there, "own/cache")))
+	l.must(l.sweep())
+	l.inSync()
+}

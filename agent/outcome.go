@@ -36,6 +36,10 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 		r.pause(out.Err)
 		return
 	}
+	if r.sweeps.partial && len(r.retries) == 0 {
+		r.sweeps.partial, r.sweeps.wanted = false, true // what could not be looked at can be now
+		poke(r.sweepUp)
+	}
 	r.recovered(now)
 }
 
@@ -119,13 +123,16 @@ func (r *Replica) recovered(now time.Time) {
 	r.counts.lastSuccess = now
 }
 
-// Recover makes a target that waits try again at once.
+// Recover makes a target, and each of its failing paths, try again at once.
 func (r *Replica) Recover() {
 	r.mu.Lock()
 	r.outage.notBefore = time.Time{}
 	for p, t := range r.retries {
 		if t.class == rsync.SourceGone {
 			delete(r.retries, p)
+		}
+		if !t.next.IsZero() {
+			t.next = time.Time{}
 			r.mark(p, t.mark.What)
 		}
 	}
@@ -142,6 +149,7 @@ func (r *Replica) extras(extras []rsync.Extra) {
 	if !r.module.Delete || len(extras) == 0 {
 		return
 	}
+	r.gate.recount(extras)
 	if r.holdsFirst() {
 		_, counts := topmost(extras)
 		maps.DeleteFunc(counts, func(p tree.Path, _ int) bool { return r.gate.holds(p) })

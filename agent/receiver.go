@@ -128,6 +128,12 @@ func (r *Receiver) command() *exec.Cmd {
 func (r *Receiver) check(ctx context.Context) error {
 	c := r.current()
 	host, port := endpoint(c)
+	// A foreign daemon on our port would answer just as well.
+	if ours, err := probe.Listens(r.Status().PID, port); err != nil {
+		return err
+	} else if !ours {
+		return fmt.Errorf("the daemon does not listen on port %d", port)
+	}
 	if _, err := rsync.Probe(ctx, rsync.Dest{Host: host, Port: port}); err != nil {
 		return err
 	}

@@ -57,8 +57,9 @@ type Replica struct {
 	slave   Slave
 	probe   func(context.Context) (rsync.Greeting, error)
 	store   targetStore
-	places  chan struct{} // one a sweep that may run at once, shared
-	counted func(int64)   // told how many entries a sweep saw
+	places  chan struct{}            // one a sweep that may run at once, shared
+	void    func() (*os.File, error) // opens a directory with nothing in it
+	counted func(int64)              // told how many entries a sweep saw
 	log     *slog.Logger
 
 	wake    chan struct{} // something for the live loop to look at
@@ -134,6 +135,7 @@ type replicaParts struct {
 	Probe  func(context.Context) (rsync.Greeting, error)
 	Store  targetStore
 	Places chan struct{}
+	Void   func() (*os.File, error)
 	Count  func(int64)
 	Log    *slog.Logger
 }
@@ -147,6 +149,7 @@ func newReplica(p replicaParts) *Replica {
 		probe:   p.Probe,
 		store:   p.Store,
 		places:  p.Places,
+		void:    p.Void,
 		counted: p.Count,
 		log:     p.Log.With("module", p.Module.Name, "target", p.Target.Name),
 		wake:    make(chan struct{}, 1),
@@ -291,6 +294,7 @@ func (r *Replica) take() tree.Batch {
 	b := r.set.Take()
 	r.flight = flight{marks: len(b), since: r.marks.first, batch: b}
 	r.marks = settling{}
+	r.gate.exempt = 0
 	return b
 }
 

@@ -13,8 +13,9 @@ import (
 const shownPaths = 1000
 
 // snapshot tells the replica's state, which is blocked as long as its module
-// is.
-func (r *Replica) snapshot(blocked string) status.Target {
+// is. While changes are unsettled, known to the watcher and not marked yet,
+// nothing is in sync.
+func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -26,6 +27,9 @@ func (r *Replica) snapshot(blocked string) status.Target {
 		Deletes: r.counts.deletes, Connections: r.counts.connections,
 	}
 	t.LastError, t.Class = r.lastError()
+	if unsettled && t.State == status.Idle {
+		t.State = status.Settling
+	}
 	if blocked != "" {
 		t.State, t.LastError, t.Class = status.Blocked, blocked, rsync.SourceGone.String()
 	}
@@ -38,7 +42,7 @@ func (r *Replica) snapshot(blocked string) status.Target {
 		t.Lag = t.OldestPending
 	}
 	t.InSyncAsOf = status.Time{Time: r.counts.inSync}
-	if r.clean() && blocked == "" {
+	if r.clean() && blocked == "" && !unsettled {
 		t.InSyncAsOf = status.Time{Time: now}
 	}
 	return t

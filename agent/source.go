@@ -293,8 +293,10 @@ func (s *Source) Snapshot() status.Module {
 		Name: s.module.Name, Path: s.module.Path, Watcher: s.module.Watcher, Blocked: blocked,
 		Events: totals.events, Overflows: totals.overflows, Targets: []status.Target{},
 	}
+	unsettled := false
 	if w != nil {
 		st := w.Stats()
+		unsettled = st.Unsettled > 0
 		m.Watcher, m.WatcherWhy, m.Watched = st.Backend, st.Why, st.Dirs
 		m.Events += st.Events
 		m.Overflows += st.Overflows
@@ -304,7 +306,7 @@ func (s *Source) Snapshot() status.Module {
 		}
 	}
 	for _, r := range replicas {
-		m.Targets = append(m.Targets, r.snapshot(blocked))
+		m.Targets = append(m.Targets, r.snapshot(blocked, unsettled))
 	}
 	return m
 }

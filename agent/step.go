@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"syncagent/agent/root"
@@ -17,9 +18,10 @@ const smallAttrs = 64 << 10
 // work is a batch after it was looked up: what to send, what to ask the gate
 // about, and what cannot be looked at.
 type work struct {
-	send   rsync.Batch
-	gone   []root.Entry
-	failed []rsync.Failure
+	send    rsync.Batch
+	gone    []root.Entry
+	replace []root.Entry // no directories, where the slave may have one
+	failed  []rsync.Failure
 }
 
 // step takes the batch that stands and brings the slave to it once.
@@ -59,6 +61,9 @@ func (r *Replica) push(ctx context.Context, v *view, batch tree.Batch) error {
 		return err
 	}
 	if err := r.pass(ctx, v, &w); err != nil {
+		return err
+	}
+	if err := r.makeWay(ctx, &w); err != nil {
 		return err
 	}
 	out := rsync.Outcome{}
@@ -113,7 +118,7 @@ func join(a, b rsync.Outcome) rsync.Outcome {
 }
 
 func (w *work) idle() bool {
-	return w.send.Empty() && len(w.gone) == 0 && len(w.failed) == 0
+	return w.send.Empty() && len(w.gone) == 0 && len(w.replace) == 0 && len(w.failed) == 0
 }
 
 // sort says of each entry what has to be done about it.
@@ -159,7 +164,7 @@ func (r *Replica) sortPresent(w *work, e root.Entry) {
 		return
 	}
 	r.mu.Lock()
-	r.gate.release(e.Path)
+	r.gate.release(e.Path, e.Stat.IsDir(), e.What&tree.Deep != 0)
 	if e.Stat.IsRegular() && e.Stat.Links > 1 {
 		r.relink(e)
 	}
@@ -167,11 +172,19 @@ func (r *Replica) sortPresent(w *work, e root.Entry) {
 	switch {
 	case e.What&tree.Deep != 0:
 		w.send.Deep = append(w.send.Deep, e.Path)
+	case !e.Stat.IsDir() && wasDirectory(e):
+		w.replace = append(w.replace, e)
 	case e.What&tree.Content == 0 && e.Stat.IsRegular() && e.Stat.Size > smallAttrs:
 		w.send.Attrs = append(w.send.Attrs, e.Path)
 	default:
 		w.send.Send = append(w.send.Send, e.Path)
 	}
+}
+
+// wasDirectory reports whether marks tell that a directory stood where now
+// something else does.
+func wasDirectory(e root.Entry) bool {
+	return e.Marks > 1 || slices.ContainsFunc(e.Batch, func(m tree.Mark) bool { return m.What&tree.Deep != 0 })
 }
 
 // relink marks the other names of a file. Needs the lock.
@@ -233,7 +246,7 @@ func (r *Replica) pass(ctx context.Context, v *view, w *work) error {
 	if len(cands) == 0 {
 		return nil
 	}
-	if n, ok := r.countable(cands); ok && r.admit(n) {
+	if n, ok := r.countable(cands); ok {
 		for _, e := range cands {
 			w.send.Gone = append(w.send.Gone, e.Path)
 		}
@@ -257,22 +270,20 @@ func (r *Replica) unheld(gone []root.Entry) []root.Entry {
 }
 
 // countable returns how many entries go with the candidates, if that is known
-// without asking the slave: each was seen going, and no rule protects anything
-// there.
+// without asking the slave and below the brake: each was seen going, no rule
+// protects anything there, nothing held goes along, and none was refused before.
 func (r *Replica) countable(cands []root.Entry) (n int, ok bool) {
-	for _, e := range cands {
-		if e.Unseen || r.module.Rules.MayExcludeBelow(e.Path) {
-			return 0, false
-		}
-		n += e.Marks
-	}
-	return n, true
-}
-
-func (r *Replica) admit(n int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.gate.fits(n, r.sweeps.entries, time.Now())
+	paths := map[tree.Path]bool{}
+	for _, e := range cands {
+		if e.Unseen || r.retries[e.Path] != nil || r.module.Rules.MayExcludeBelow(e.Path) {
+			return 0, false
+		}
+		paths[e.Path] = true
+		n += e.Marks
+	}
+	return n, !r.gate.holdsBelow(paths) && r.gate.fits(n, r.sweeps.entries, time.Now())
 }
 
 // inspect asks the slave what exactly would go, spares what the rules exclude,
@@ -284,7 +295,7 @@ func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.En
 	}
 	victims, err := r.slave.Victims(ctx, v.Dir(), paths)
 	if err != nil {
-		return err
+		return w.unasked(cands, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -297,27 +308,34 @@ func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.En
 	return nil
 }
 
+// unasked fails the deletes alone when the slave cannot tell what would go with
+// them; everything else does not wait for them.
+func (w *work) unasked(cands []root.Entry, err error) error {
+	var e *rsync.Error
+	if !errors.As(err, &e) || !pathsOnly(e.Class) && e.Class != rsync.Incompatible {
+		return err
+	}
+	for _, c := range cands {
+		w.failed = append(w.failed, rsync.Failure{Path: c.Path, What: c.What, Class: e.Class, Text: e.Error()})
+	}
+	return nil
+}
+
 // judge applies the brake to exactly known victims: all of them may go, or
 // those that were approved. Needs the lock.
 func (r *Replica) judge(victims []rsync.Extra) (allowed []tree.Path, n int) {
 	now := time.Now()
-	r.gate.expire(now)
 	tops, open := topmost(victims)
+	allowed, n = r.gate.permit(tops, open, now)
 	rest := 0
-	for _, p := range tops {
-		if r.gate.allows(p) {
-			allowed = append(allowed, p)
-			n += open[p]
-			delete(open, p)
-		}
-		rest += open[p]
+	for _, m := range open {
+		rest += m
 	}
-	if r.gate.fits(rest, r.sweeps.entries, now) {
+	if rest == 0 || r.gate.fits(rest, r.sweeps.entries, now) {
 		return tops, n + rest
 	}
-	reason := brakeReason(r.module.DeleteGuard, rest, r.sweeps.entries)
-	r.gate.hold(open, reason)
-	r.log.Warn("deletes are held, look at them with \"agent approve --dry-run\"", "entries", rest, "reason", reason)
+	r.gate.brake(open, rest, r.sweeps.entries, now)
+	r.log.Warn("deletes are held, look at them with \"agent approve --dry-run\"", "entries", rest, "reason", r.gate.reason)
 	return allowed, n
 }
 

@@ -14,6 +14,7 @@ type sweepState struct {
 	wanted    bool // one is asked for and not done
 	checksum  bool // ... and it shall read every byte
 	running   bool
+	partial   bool  // the last one could not look at everything
 	complete  bool  // one was done since the start, or none is asked at the start
 	firstDone bool  // what was on the slave before us has been dealt with
 	entries   int64 // of the module, as far as known
@@ -32,7 +33,7 @@ func (r *Replica) RequestSweep(checksum bool) {
 
 // sweeper compares when asked. It only marks, so it runs beside the live loop.
 func (r *Replica) sweeper(ctx context.Context) error {
-	for {
+	for ctx.Err() == nil {
 		wait, some := r.sweepDue(time.Now())
 		if some && wait <= 0 {
 			r.sweep(ctx)
@@ -44,11 +45,11 @@ func (r *Replica) sweeper(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-r.sweepUp:
 		case <-ring:
 		}
 	}
+	return nil
 }
 
 // sweepDue tells how long a wanted sweep has to wait for the target.
@@ -123,7 +124,7 @@ func (v *view) known(d rsync.Diff) rsync.Diff {
 	if len(v.lost) == 0 {
 		return d
 	}
-	kept := rsync.Diff{Entries: d.Entries}
+	kept := rsync.Diff{Entries: d.Entries, Failed: d.Failed, Partial: d.Partial}
 	for _, c := range d.Differ {
 		if !v.below(c.Path) {
 			kept.Differ = append(kept.Differ, c)
@@ -144,10 +145,13 @@ func (r *Replica) learn(d rsync.Diff) {
 	}
 	r.sweeps.entries = int64(d.Entries)
 	r.extras(d.Extras)
-	if !r.holdsFirst() || len(r.gate.held) == 0 {
+	if d.Partial == nil && (!r.holdsFirst() || len(r.gate.held) == 0) {
 		r.sweeps.firstDone = true
 	}
-	r.sweeps.complete = true
+	for _, f := range d.Failed {
+		r.refused(f, false, time.Now())
+	}
+	r.sweeps.complete, r.sweeps.partial = d.Partial == nil, d.Partial != nil
 	r.sweeps.done++
 	r.counts.connections++
 	r.recovered(time.Now())

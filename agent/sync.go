@@ -100,7 +100,10 @@ func (r *Replica) syncDry(ctx context.Context) status.SyncUpdate {
 		return u
 	}
 	u.Differ = Differences(d)
-	u.Equal = len(u.Differ) == 0
+	if d.Partial != nil {
+		u.Error = d.Partial.Error()
+	}
+	u.Equal = len(u.Differ) == 0 && u.Error == ""
 	r.mu.Lock()
 	u.Held, u.State = r.gate.count(), r.state(time.Now())
 	r.mu.Unlock()

@@ -59,7 +59,10 @@ func verifyOne(ctx context.Context, c MasterConfig, s *proc.Spawner, m config.Mo
 		return v
 	}
 	v.Entries, v.Differ = d.Entries, Differences(d)
-	v.Equal = len(v.Differ) == 0
+	if d.Partial != nil {
+		v.Error = d.Partial.Error()
+	}
+	v.Equal = len(v.Differ) == 0 && v.Error == ""
 	return v
 }
 

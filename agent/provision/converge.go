@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"slices"
+	"time"
 )
 
 // Converge brings the host to the wanted state and reports what it changed.
@@ -114,6 +116,8 @@ func (c *converger) carryOut(ctx context.Context, p *plan) error {
 }
 
 // apply records what it is about to write, writes, and records that it did.
+// The lock is given back before services are told: one that brings its own
+// files in order when it starts needs it, while we wait for it to be ready.
 func (c *converger) apply(ctx context.Context, p *plan) error {
 	if err := sweep(c.sys, p.sweep); err != nil {
 		return err
@@ -122,10 +126,37 @@ func (c *converger) apply(ctx context.Context, p *plan) error {
 	if err := c.save(p.stored, intent); err != nil {
 		return err
 	}
-	if err := c.steps(ctx, p, func(step) bool { return true }); err != nil {
+	if err := c.steps(ctx, p, func(s step) bool { return !s.late }); err != nil {
 		return err
 	}
-	return c.save(intent, p.done)
+	if !slices.ContainsFunc(p.steps, func(s step) bool { return s.late }) {
+		return c.save(intent, p.done)
+	}
+	if err := c.save(intent, p.next); err != nil {
+		return err
+	}
+	c.unlock()
+	if err := c.steps(ctx, p, func(s step) bool { return s.late }); err != nil {
+		return err
+	}
+	return c.settle(ctx, p)
+}
+
+// settle records that the services had what they were owed.
+func (c *converger) settle(ctx context.Context, p *plan) error {
+	debts := p.next.Owed[c.opt.Service]
+	if len(debts) == 0 {
+		return nil
+	}
+	if err := c.waitLock(ctx); err != nil {
+		c.rep.Warnings = append(c.rep.Warnings, "the next init restarts the services once more: "+oneLine(err))
+		return nil
+	}
+	have, _, err := loadRecord(c.sys, c.opt.Root, c.want.StateDir)
+	if err != nil {
+		return err
+	}
+	return c.save(have, have.settled(c.opt.Service, debts))
 }
 
 func (c *converger) steps(ctx context.Context, p *plan, which func(step) bool) error {
@@ -159,6 +190,29 @@ func (c *converger) save(have, want record) error {
 	return replace(c.sys, name, want.encode(), Attr{Mode: 0o600, UID: -1, GID: -1})
 }
 
+// Another holder needs the lock for as long as it writes a few small files.
+const (
+	lockPatience = 10 * time.Second
+	lockInterval = 20 * time.Millisecond
+)
+
+// waitLock takes the lock back.
+func (c *converger) waitLock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	for {
+		err := c.takeLock(true)
+		if p := (*Problem)(nil); !errors.As(err, &p) || p.Code != CodeLocked {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(lockInterval):
+		}
+	}
+}
+
 func (c *converger) takeLock(create bool) error {
 	name, err := onDisk(c.sys, c.opt.Root, filepath.Join(c.want.StateDir, lockName))
 	if err != nil {
@@ -181,5 +235,6 @@ func (c *converger) takeLock(create bool) error {
 func (c *converger) unlock() {
 	if c.lock != nil {
 		_ = c.lock.Close() // nothing was written through it
+		c.lock = nil
 	}
 }

@@ -27,7 +27,13 @@
 //
 // A run killed after a file was replaced and before its service was restarted
 // would find nothing to do the next time. The record names the services that
-// still owe a restart or a reload until they had it.
+// are still owed a restart or a reload until they had it.
+//
+// # Why services are told without the lock
+//
+// A service may converge its own files when it starts, and its start is waited
+// for. So files are written and recorded under the lock, services are told
+// without it, and that they were told is recorded under it again.
 //
 // # Why our own writer
 //

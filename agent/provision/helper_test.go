@@ -35,11 +35,15 @@ type fakeManager struct {
 	state map[string]UnitState
 	calls []string
 	fail  string // a call that fails
+	hook  func(call string)
 }
 
 func (m *fakeManager) do(verb, unit string) error {
 	call := strings.TrimSpace(verb + " " + unit)
 	m.calls = append(m.calls, call)
+	if m.hook != nil {
+		m.hook(call)
+	}
 	if call == m.fail {
 		return errors.New("job failed")
 	}

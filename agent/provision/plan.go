@@ -23,7 +23,9 @@ type step struct {
 	diff   []Diff
 	// early steps are those of the state directory, which the lock needs.
 	early bool
-	do    func() error
+	// late steps are those of the service manager, after the lock is given back.
+	late bool
+	do   func() error
 }
 
 // plan is what stands between a host and its wanted state.
@@ -72,8 +74,7 @@ func newPlan(ctx context.Context, sys System, want Desired, opt Options) (*plan,
 			return nil, err
 		}
 	}
-	p.done = p.next.clone()
-	p.done.Owed = map[string]owed{}
+	p.done = p.next.settled(opt.Service, p.owed())
 	if len(p.drift) > 0 && !opt.Force {
 		return &p.plan, p.driftProblem()
 	}
@@ -82,23 +83,32 @@ func newPlan(ctx context.Context, sys System, want Desired, opt Options) (*plan,
 
 // read loads the record. One that cannot be understood counts as none, which
 // at worst reports a file as edited by hand.
-func (p *planner) read() error {
-	p.stored = newRecord()
-	name, err := p.disk(filepath.Join(p.want.StateDir, recordName))
-	if err != nil {
-		return err
-	}
-	b, err := p.sys.ReadFile(name)
-	if err != nil && !missing(err) {
-		return err
-	}
-	if err == nil {
-		if p.stored, err = parseRecord(b); err != nil {
-			p.warnings = append(p.warnings, fmt.Sprintf("%s is not readable (%v): it is written anew", name, err))
-		}
+func (p *planner) read() (err error) {
+	var warning string
+	p.stored, warning, err = loadRecord(p.sys, p.opt.Root, p.want.StateDir)
+	if warning != "" {
+		p.warnings = append(p.warnings, warning)
 	}
 	p.next = p.stored.clone()
-	return nil
+	return err
+}
+
+func loadRecord(r Reader, root, dir string) (rec record, warning string, err error) {
+	name, err := onDisk(r, root, filepath.Join(dir, recordName))
+	if err != nil {
+		return newRecord(), "", err
+	}
+	b, err := r.ReadFile(name)
+	switch {
+	case err != nil && missing(err):
+		return newRecord(), "", nil
+	case err != nil:
+		return newRecord(), "", err
+	}
+	if rec, err = parseRecord(b); err != nil {
+		warning = fmt.Sprintf("%s is not readable (%v): it is written anew", name, err)
+	}
+	return rec, warning, nil
 }
 
 // disk returns where a path of the wanted state is on this host.
@@ -134,6 +144,9 @@ func (p *planner) claim(path string, parent bool) (name string, known bool, err 
 	p.places[name] = claimed{path, parent}
 	return name, known, nil
 }
+
+// owed returns what is owed by the service manager of this run.
+func (p *planner) owed() map[string]owed { return p.next.Owed[p.opt.Service] }
 
 func (p *planner) add(s step) { p.steps = append(p.steps, s) }
 

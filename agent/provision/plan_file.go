@@ -140,7 +140,7 @@ func (p *planner) write(f File, name, action string, what []string, a Attr, diff
 // owe is for a running host only: nothing runs in a staging directory.
 func (p *planner) owe(service string, e Effect, reason string) {
 	if p.opt.Root == "" {
-		p.next.owe(service, e, reason)
+		p.next.owe(p.opt.Service, service, e, reason)
 	}
 }
 

@@ -24,9 +24,10 @@ func (p *planner) planServices(ctx context.Context) error {
 		}
 	}
 	// A run that was killed may have left the manager with files of old.
-	if p.unitFiles || len(p.stored.Owed) > 0 {
+	if p.unitFiles || len(p.stored.Owed[serviceSystemd]) > 0 {
 		p.steps = slices.Insert(p.steps, before, step{
-			do: func() error { return p.sys.Do(ctx, "daemon-reload", "") },
+			late: true,
+			do:   func() error { return p.sys.Do(ctx, "daemon-reload", "") },
 		})
 	}
 	return nil
@@ -35,7 +36,7 @@ func (p *planner) planServices(ctx context.Context) error {
 // require says what the caller has to do when no service manager is used.
 func (p *planner) require() {
 	for _, name := range p.services() {
-		o, ok := p.next.Owed[name]
+		o, ok := p.owed()[name]
 		p.restart = p.restart || o.Restart
 		p.reload = p.reload || ok && !o.Restart
 		p.reasons = append(p.reasons, o.Reasons...)
@@ -48,7 +49,7 @@ func (p *planner) services() []string {
 	for _, u := range p.want.Units {
 		names = append(names, u.Name)
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.next.Owed)) {
+	for _, name := range slices.Sorted(maps.Keys(p.owed())) {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
@@ -68,7 +69,7 @@ func (p *planner) unit(name string) Unit {
 // service plans for one unit. It asks for the state once, before anything is
 // changed, so that a check run and a real one see the same.
 func (p *planner) service(ctx context.Context, name string) error {
-	u, o := p.unit(name), p.next.Owed[name]
+	u, o := p.unit(name), p.owed()[name]
 	st, err := p.sys.UnitState(ctx, name)
 	if err != nil {
 		return serviceProblem(name, err)
@@ -79,7 +80,7 @@ func (p *planner) service(ctx context.Context, name string) error {
 	if u.Enable && !st.Enabled {
 		p.verb(ctx, name, "enable", ActionEnable)
 	}
-	_, due := p.next.Owed[name]
+	_, due := p.owed()[name]
 	switch {
 	case !st.Active && u.Start:
 		p.verb(ctx, name, "start", ActionStart)
@@ -94,7 +95,7 @@ func (p *planner) service(ctx context.Context, name string) error {
 
 // verb adds a step that is reported if it has an action.
 func (p *planner) verb(ctx context.Context, name, verb, action string) {
-	s := step{do: func() error {
+	s := step{late: true, do: func() error {
 		if err := p.sys.Do(ctx, verb, name); err != nil {
 			return serviceProblem(name, err)
 		}

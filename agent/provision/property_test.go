@@ -292,7 +292,7 @@ func drawLinks(t *rapid.T, dir string) {
 }
 
 func FuzzParseRecord(f *testing.F) {
-	f.Add([]byte(`{"schema_version":1,"files":{"/a":["x"]},"owed":{"a.service":{"restart":true,"reasons":["y"]}}}`))
+	f.Add([]byte(`{"schema_version":1,"files":{"/a":["x"]},"owed":{"systemd":{"a.service":{"restart":true,"reasons":["y"]}}}}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := parseRecord(b)

@@ -15,8 +15,10 @@ type record struct {
 	Schema int `json:"schema_version"`
 	// Files has the hashes of what we wrote or were about to write.
 	Files map[string][]string `json:"files"`
-	// Owed has the services whose files changed and that were not told yet.
-	Owed map[string]owed `json:"owed"`
+	// Owed has the services whose files changed and that were not told yet, by
+	// service manager: a service that brings its own files in order, without a
+	// manager, must not settle what systemd still owes to it.
+	Owed map[string]map[string]owed `json:"owed"`
 }
 
 // owed is a reload, or a restart for the given reasons.
@@ -26,7 +28,7 @@ type owed struct {
 }
 
 func newRecord() record {
-	return record{Schema: 1, Files: map[string][]string{}, Owed: map[string]owed{}}
+	return record{Schema: 1, Files: map[string][]string{}, Owed: map[string]map[string]owed{}}
 }
 
 // parseRecord fails on anything it does not know, with an empty record.
@@ -50,7 +52,11 @@ func (r record) encode() []byte {
 func (r record) equal(o record) bool { return bytes.Equal(r.encode(), o.encode()) }
 
 func (r record) clone() record {
-	return record{Schema: r.Schema, Files: maps.Clone(r.Files), Owed: maps.Clone(r.Owed)}
+	out := record{Schema: r.Schema, Files: maps.Clone(r.Files), Owed: map[string]map[string]owed{}}
+	for manager, services := range r.Owed {
+		out.Owed[manager] = maps.Clone(services)
+	}
+	return out
 }
 
 func (r record) knows(path string, content []byte) bool {
@@ -58,18 +64,36 @@ func (r record) knows(path string, content []byte) bool {
 }
 
 // owe adds what a service needs; a restart outlasts a reload.
-func (r record) owe(service string, e Effect, reason string) {
+func (r record) owe(manager, service string, e Effect, reason string) {
 	if service == "" || e == None {
 		return
 	}
-	o := r.Owed[service]
+	o := r.Owed[manager][service]
 	if e == Restart {
 		o.Restart = true
 		if !slices.Contains(o.Reasons, reason) {
 			o.Reasons = append(slices.Clone(o.Reasons), reason)
 		}
 	}
-	r.Owed[service] = o
+	if r.Owed[manager] == nil {
+		r.Owed[manager] = map[string]owed{}
+	}
+	r.Owed[manager][service] = o
+}
+
+// settled returns the record without the given debts to services. One that
+// changed meanwhile is another run's.
+func (r record) settled(manager string, debts map[string]owed) record {
+	out := r.clone()
+	for service, o := range debts {
+		if now := out.Owed[manager][service]; now.Restart == o.Restart && slices.Equal(now.Reasons, o.Reasons) {
+			delete(out.Owed[manager], service)
+		}
+	}
+	if len(out.Owed[manager]) == 0 {
+		delete(out.Owed, manager)
+	}
+	return out
 }
 
 // intent is what must be on disk before the first file is replaced: the old

@@ -103,6 +103,40 @@ func TestFailedRestartIsOwed(t *testing.T) {
 	unchanged(t, dir, sys, want, systemd())
 }
 
+// A service may bring its own files in order while init waits for its start,
+// and does not settle what its manager owes to it.
+func TestServiceConvergesWhileItStarts(t *testing.T) {
+	dir, sys := t.TempDir(), newMachine()
+	own := slave(dir)
+	own.Units = nil
+	var inner []Report
+	sys.mgr.hook = func(call string) {
+		if strings.HasPrefix(call, "daemon-reload") {
+			return
+		}
+		inner = append(inner, Converge(context.Background(), newMachine(), own, none()))
+	}
+	mustConverge(t, sys, slave(dir), systemd())
+	equal(t, "calls", sys.mgr.take(), []string{"daemon-reload", "enable receiver.service", "start receiver.service"})
+	for _, r := range inner {
+		equal(t, "inner failed", r.Error, (*Problem)(nil))
+		equal(t, "inner changed", r.Changed, false)
+		equal(t, "inner restart", r.RestartRequired, false)
+	}
+	unchanged(t, dir, sys, slave(dir), systemd())
+
+	want := slave(dir)
+	want.Units[0].File.Content = []byte("new\n")
+	sys.mgr.hook, sys.mgr.fail = nil, "restart receiver.service"
+	Converge(context.Background(), sys, want, systemd())
+	mustConverge(t, sys, own, none())
+	sys.mgr.take()
+	sys.mgr.fail = ""
+	mustConverge(t, sys, want, systemd())
+	equal(t, "calls", sys.mgr.take(), []string{"daemon-reload", "restart receiver.service"})
+	unchanged(t, dir, sys, want, systemd())
+}
+
 // fakeSystemctl puts a program of that name first on PATH. It appends its
 // arguments to the returned file.
 func fakeSystemctl(t *testing.T, body string) (log string) {

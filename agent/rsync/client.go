@@ -78,6 +78,9 @@ type Batch struct {
 	Deep  []tree.Path // whole subtrees; tree.Root means every entry of the root, never the root itself
 
 	MaxDelete int // >0: no run of this batch deletes more entries than that on the slave
+	// Replace lets a directory of the slave that is not empty make way for a
+	// path of Send that is none. Paths in Gone imply it.
+	Replace bool
 }
 
 // Failure is a path that the slave does not have as it should.
@@ -132,7 +135,11 @@ type Change struct {
 type Diff struct {
 	Differ  []Change
 	Extras  []Extra
-	Entries int // entries of the master that were looked at
+	Failed  []Failure // what could not be looked at, on either side
+	Entries int       // entries of the master that were looked at
+	// Partial says that something was not compared: then Extras may be
+	// incomplete, whatever Failed names.
+	Partial *Error
 }
 
 // Send makes the slave equal to dir, an open descriptor of the source root,

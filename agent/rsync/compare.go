@@ -33,19 +33,32 @@ func (d *Diff) add(it item) {
 // neither compared nor listed, and a directory that the slave keeps only for
 // such entries counts as equal. Parents of the paths in deep are compared too.
 //
-// The error is an *Error. With class Partial the Diff is what could be
-// compared; Extras may then be incomplete.
+// The error is an *Error; what could not be looked at is none, but stands in
+// the Diff.
 func (c *Client) Compare(ctx context.Context, dir *os.File, deep []tree.Path, checksum bool) (Diff, error) {
 	var d Diff
 	rep := c.exec(ctx, dir, compareMode(checksum), newList(topmost(deep)), d.add)
-	return d, rep.trouble()
+	if rep.broken() {
+		return Diff{}, rep.err
+	}
+	if rep.trouble() == nil {
+		return d, nil
+	}
+	d.Partial = rep.err
+	for _, e := range rep.named {
+		if !e.Soft && e.Path != tree.Root {
+			d.Failed = append(d.Failed, Failure{Path: e.Path, What: e.What, Class: e.Class, Text: e.Text})
+		}
+	}
+	return d, nil
 }
 
 // Victims lists everything that Send would delete on the slave for the paths
 // in gone, each entry of a directory included, and changes nothing. Filters do
 // not apply: they do not hold in Send either, so it is the caller who must
 // keep excluded entries from being deleted. A path that exists again is no
-// victim. The error is an *Error.
+// victim, unless dir is another directory in which it does not: an empty one
+// lists what would have to make way for a file. The error is an *Error.
 func (c *Client) Victims(ctx context.Context, dir *os.File, gone []tree.Path) ([]Extra, error) {
 	var victims []Extra
 	list := topmost(slices.DeleteFunc(slices.Clone(gone), func(p tree.Path) bool { return len(p) > maxPath }))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"syncagent/agent/rsync"
+	"syncagent/agent/tree"
 )
 
 func extras(list []rsync.Extra) []string {
@@ -100,7 +101,11 @@ func TestDeepReportsTypeSwap(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(w.dst, "a/f/full/of")); err != nil {
 		t.Error(err)
 	}
-	w.clean(w.send(rsync.Batch{Send: paths("a/f")}))
+	o = w.send(rsync.Batch{Send: paths("a/f")})
+	if len(o.Failed) != 1 || o.Failed[0].What&tree.Deep == 0 {
+		t.Errorf("without leave to replace a directory: failed %v", o.Failed)
+	}
+	w.clean(w.send(rsync.Batch{Send: paths("a/f"), Replace: true}))
 	w.same()
 }
 

@@ -167,6 +167,7 @@ func (l *listed) failItem(it item, mine pathSet, why map[tree.Path]PathError, er
 	}
 	if e, ok := why[p]; ok {
 		class, text = e.Class, e.Text
+		what |= e.What & tree.Deep
 	}
 	l.fail(p, what, class, text)
 }

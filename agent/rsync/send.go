@@ -29,8 +29,9 @@ func (s *sending) run() Outcome {
 		s.failBatch(s.out.Err)
 		return s.out
 	}
-	for _, paths := range []*[]tree.Path{&s.batch.Send, &s.batch.Attrs, &s.batch.Gone, &s.batch.Deep} {
-		*paths = s.sendable(*paths)
+	s.batch.Deep = s.sendable(s.batch.Deep)
+	for _, paths := range []*[]tree.Path{&s.batch.Send, &s.batch.Attrs, &s.batch.Gone} {
+		*paths = slices.DeleteFunc(s.sendable(*paths), isRoot)
 	}
 	s.sortDeep()
 	var stop *Error
@@ -79,8 +80,10 @@ func (s *sending) failBatch(err *Error) {
 	s.failAll(s.batch.Deep, tree.Deep, err)
 }
 
-// sendable drops, and fails for good, what rsync cannot send, and the root,
-// which no run may list.
+// isRoot: the slave's root is the slave's own, no run that writes lists it.
+func isRoot(p tree.Path) bool { return p == tree.Root }
+
+// sendable drops, and fails for good, what rsync cannot send.
 func (s *sending) sendable(paths []tree.Path) []tree.Path {
 	return slices.DeleteFunc(slices.Clone(paths), func(p tree.Path) bool {
 		if len(p) <= maxPath {
@@ -115,9 +118,6 @@ func (s *sending) sortDeep() {
 // having passed the caller's gate.
 func (s *sending) remembered(paths []tree.Path, what tree.What) []tree.Path {
 	return slices.DeleteFunc(paths, func(p tree.Path) bool {
-		if p == tree.Root {
-			return true // the slave's root is the slave's own
-		}
 		err := s.guard.remember(p)
 		if err != nil {
 			s.fail(p, what, Transient, fmt.Sprintf("look at source: %v", err))
@@ -136,7 +136,7 @@ func (s *sending) sendContent(stop *Error) *Error {
 		return nil
 	}
 	send := s.remembered(s.batch.Send, tree.Content)
-	m := mode{again: true, force: true, gone: len(gone) > 0, maxDelete: s.batch.MaxDelete}
+	m := mode{again: true, force: s.batch.Replace || len(gone) > 0, gone: len(gone) > 0, maxDelete: s.batch.MaxDelete}
 	l := &listed{sending: s, mode: m, what: tree.Content, send: send, gone: gone}
 	rep := l.run()
 	if rep.err != nil && rep.err.Class == Incompatible && len(gone) > 0 && len(send) > 0 {

@@ -137,10 +137,10 @@ func TestTypeSwaps(t *testing.T) {
 		for to, second := range make {
 			w.remove("x")
 			must(t, first(name))
-			w.clean(w.send(rsync.Batch{Deep: paths("x")}))
+			w.clean(w.send(rsync.Batch{Deep: paths("x"), Replace: true}))
 			w.remove("x")
 			must(t, second(name))
-			w.clean(w.send(rsync.Batch{Send: paths("x"), Deep: nil}))
+			w.clean(w.send(rsync.Batch{Send: paths("x"), Replace: true}))
 			if to == "dir" {
 				w.clean(w.send(rsync.Batch{Deep: paths("x")}))
 			}
@@ -219,6 +219,19 @@ func TestDeleteBelowMissingParent(t *testing.T) {
 	}
 	if _, err := os.Lstat(filepath.Join(w.dst, "p/c/f")); err == nil {
 		t.Error("p/c/f is still there")
+	}
+}
+
+// The root of the slave is the slave's own, whoever lists it.
+func TestRootIsNeverTouched(t *testing.T) {
+	w := newWorld(t)
+	w.slave("precious", "x")
+	must(t, os.Chmod(w.dst, 0o711))
+	w.clean(w.send(rsync.Batch{Send: paths(""), Attrs: paths(""), Gone: paths("")}))
+	fi, err := os.Stat(w.dst)
+	must(t, err)
+	if _, err := os.Lstat(filepath.Join(w.dst, "precious")); err != nil || fi.Mode().Perm() != 0o711 {
+		t.Errorf("%v, %v", err, fi.Mode())
 	}
 }
 

@@ -34,8 +34,12 @@ type fsnotifyBackend struct {
 	rescan chan struct{} // holds one token while the whole tree must be looked at
 }
 
+// ahead is how many events fsnotify may read before they are taken, so that the
+// kernel's queue is emptied in large pieces.
+const ahead = 4096
+
 func newFsnotify(cfg Config, p pace, dir rootDir, out *outlet) (*fsnotifyBackend, error) {
-	fs, err := fsnotify.NewWatcher()
+	fs, err := fsnotify.NewBufferedWatcher(ahead)
 	if errors.Is(err, unix.EMFILE) {
 		return nil, fmt.Errorf("no inotify instance left: %w; raise fs.inotify.max_user_instances", err)
 	}

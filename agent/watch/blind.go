@@ -11,52 +11,61 @@ import (
 const blindMost = 1000
 
 // blindSet holds the subtrees that are not watched and why. It is bounded: a
-// crowded directory takes the place of what it holds.
+// crowded directory takes the place of what it holds, until all of that is watched.
 type blindSet struct {
-	mu  sync.Mutex
-	why map[tree.Path]Cause
+	mu   sync.Mutex
+	subs map[tree.Path]blindness
 }
 
-func (s *blindSet) add(p tree.Path, why Cause) {
+type blindness struct {
+	why Cause
+	at  uint64 // when it was last found so, by the backend's own count
+}
+
+// add says that p was found blind at a time.
+func (s *blindSet) add(p tree.Path, why Cause, at uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.why == nil {
-		s.why = make(map[tree.Path]Cause)
+	if s.subs == nil {
+		s.subs = make(map[tree.Path]blindness)
 	}
-	if s.covers(p) {
-		return
+	if q, ok := s.covering(p); ok {
+		p = q
 	}
-	for len(s.why) >= blindMost && p != tree.Root {
+	for len(s.subs) >= blindMost && p != tree.Root {
+		if _, ok := s.subs[p]; ok {
+			break
+		}
 		p = p.Parent()
-		s.remove(p)
+		s.remove(p, ^uint64(0))
 	}
-	s.why[p] = why
+	s.subs[p] = blindness{why, at}
 }
 
-// covers reports whether p or a directory above it is in the set.
-func (s *blindSet) covers(p tree.Path) bool {
-	for ; len(s.why) > 0; p = p.Parent() {
-		if _, ok := s.why[p]; ok {
-			return true
+// covering returns p or the directory above it that is in the set.
+func (s *blindSet) covering(p tree.Path) (q tree.Path, ok bool) {
+	for ; len(s.subs) > 0; p = p.Parent() {
+		if _, ok := s.subs[p]; ok {
+			return p, true
 		}
 		if p == tree.Root {
-			return false
+			break
 		}
 	}
-	return false
+	return tree.Root, false
 }
 
-// clear forgets p and everything below it.
-func (s *blindSet) clear(p tree.Path) {
+// expire forgets p and everything below it that was not found blind since.
+func (s *blindSet) expire(p tree.Path, since uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.remove(p)
+	s.remove(p, since)
 }
 
-func (s *blindSet) remove(p tree.Path) {
-	for q := range s.why {
-		if p.Contains(q) {
-			delete(s.why, q)
+func (s *blindSet) remove(p tree.Path, before uint64) {
+	for q, b := range s.subs {
+		if b.at < before && p.Contains(q) {
+			delete(s.subs, q)
 		}
 	}
 }
@@ -65,16 +74,16 @@ func (s *blindSet) remove(p tree.Path) {
 func (s *blindSet) cause(p tree.Path) (why Cause, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	why, ok = s.why[p]
-	return why, ok
+	b, ok := s.subs[p]
+	return b.why, ok
 }
 
 // list returns the subtrees in order.
 func (s *blindSet) list() []tree.Path {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	paths := make([]tree.Path, 0, len(s.why))
-	for p := range s.why {
+	paths := make([]tree.Path, 0, len(s.subs))
+	for p := range s.subs {
 		paths = append(paths, p)
 	}
 	slices.SortFunc(paths, tree.Compare)

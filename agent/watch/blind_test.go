@@ -176,22 +176,41 @@ func (h *watching) checkCovered(round int) {
 func TestBlindSetIsBounded(t *testing.T) {
 	var s blindSet
 	for i := range 3 * blindMost {
-		s.add(tree.Path(fmt.Sprintf("crowd/%d", i)), NoWatches)
+		s.add(tree.Path(fmt.Sprintf("crowd/%d", i)), NoWatches, 1)
 	}
-	s.add("other/x", Unreadable)
+	s.add("other/x", Unreadable, 1)
 	got := s.list()
 	if len(got) != 2 || got[0] != "crowd" || got[1] != "other/x" {
 		t.Errorf("%q, want crowd and other/x", got)
 	}
 	for i := range 3 * blindMost {
-		s.add(tree.Path(fmt.Sprintf("deep/%d/%d/x", i, i)), NoWatches)
+		s.add(tree.Path(fmt.Sprintf("deep/%d/%d/x", i, i)), NoWatches, 1)
 	}
 	if n := len(s.list()); n > blindMost {
 		t.Errorf("%d subtrees, want at most %d", n, blindMost)
 	}
 	for i := range 3 * blindMost {
-		if p := tree.Path(fmt.Sprintf("deep/%d/%d/x", i, i)); !s.covers(p) {
+		p := tree.Path(fmt.Sprintf("deep/%d/%d/x", i, i))
+		if _, ok := s.covering(p); !ok {
 			t.Fatalf("%s is not covered", p)
 		}
+	}
+}
+
+// TestBlindSetExpires: a subtree stays in the set while it is tried again.
+func TestBlindSetExpires(t *testing.T) {
+	var s blindSet
+	for _, p := range []tree.Path{"a", "b/c", "b/d", "e"} {
+		s.add(p, NoWatches, 1)
+	}
+	s.add("a/x", NoWatches, 3) // what is below a is still not watched
+	s.add("b/d", Unreadable, 3)
+	s.expire("a", 2)
+	s.expire("b", 2)
+	if got := fmt.Sprint(s.list()); got != "[a b/d e]" {
+		t.Errorf("blind are %s, want a, b/d and e", got)
+	}
+	if why, ok := s.cause("b/d"); !ok || why != Unreadable {
+		t.Errorf("cause %v, %v, want the last one", why, ok)
 	}
 }

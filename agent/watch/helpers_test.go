@@ -50,7 +50,7 @@ type watching struct {
 // record is the sink.
 func (h *watching) record(e Event) {
 	h.gate.Lock()
-	h.gate.Unlock() //nolint:staticcheck // passing is all that is asked
+	defer h.gate.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, e)

@@ -46,7 +46,7 @@ type meter struct {
 func (m *meter) reset() {
 	m.dirs.Store(0)
 	m.unsettled.Store(0)
-	m.blind.clear(tree.Root)
+	m.blind.expire(tree.Root, ^uint64(0))
 }
 
 func (m *meter) chose(b Backend, why string) {

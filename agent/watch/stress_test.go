@@ -22,6 +22,7 @@ import (
 // TestStress lets several writers do to a tree what confuses watchers most, and
 // demands after each round that exactly the directories that are there are
 // watched: by our table, by fsnotify's, by the kernel's, and by trying each.
+// WATCH_STRESS_ROUNDS sets the number of rounds.
 func TestStress(t *testing.T) {
 	for _, overflow := range []bool{false, true} {
 		t.Run(fmt.Sprintf("overflow=%v", overflow), func(t *testing.T) {

@@ -134,12 +134,12 @@ func (b *fsnotifyBackend) retryBlind(ctx context.Context) error {
 // reconcile makes the watches at and below p equal to the directories there.
 func (b *fsnotifyBackend) reconcile(ctx context.Context, p tree.Path) {
 	begun := b.clock.Add(1)
-	b.meter.blind.clear(p)
 	if !b.excluded(p) {
 		b.walk(ctx, p)
 	}
 	if ctx.Err() == nil {
 		b.drop(b.table.prune(p, begun))
+		b.meter.blind.expire(p, begun)
 	}
 	b.meter.dirs.Store(int64(b.table.watched()))
 }
@@ -244,6 +244,6 @@ func (b *fsnotifyBackend) fail(p tree.Path, err error) {
 	default:
 		b.quiet.warn(b.log, "cannot watch a directory, reporting it once a minute", "path", p, "error", err)
 	}
-	b.meter.blind.add(p, cause)
+	b.meter.blind.add(p, cause, b.clock.Load())
 	b.out.emit(Event{Path: p, What: tree.Content | tree.Deep, Cause: cause})
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -153,9 +154,13 @@ func (a *app) override(role config.Role, c settable) error {
 	return nil
 }
 
-// file returns the configuration file of a role: as given, or its usual place.
+// file returns the configuration file of a role: as given, but absolute since it
+// is named in units and messages, or its usual place.
 func (a *app) file(role config.Role) string {
 	if a.configFile != "" {
+		if abs, err := filepath.Abs(a.configFile); err == nil {
+			return abs
+		}
 		return a.configFile
 	}
 	return config.DefaultPaths(role, "").Config

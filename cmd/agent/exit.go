@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"syncagent/agent/config"
+	"syncagent/agent/provision"
 )
 
 // The exit codes, everywhere the same.
@@ -82,6 +83,10 @@ func lines(err error) []string {
 			list = append(list, f.Error())
 		}
 		return list
+	}
+	var p *provision.Problem
+	if errors.As(err, &p) && p.Hint != "" {
+		return []string{err.Error() + ": " + p.Hint}
 	}
 	return []string{err.Error()}
 }

@@ -220,10 +220,34 @@ func (r *initRun) host(secretFile string) *config.Host {
 	if r.root != "" {
 		return nil
 	}
-	if r.wanted.Secret.Empty() {
+	if r.wanted.Secret.Empty() && !(r.ours(secretFile) && secrets.CheckMode(secretFile) != nil) {
 		secretFile = ""
 	}
 	return hostOf(r.wanted.File, secretFile)
+}
+
+// ours reports whether a secret file is the one that init itself makes.
+func (r *initRun) ours(secretFile string) bool {
+	p := r.paths()
+	return secretFile == p.PasswordFile || secretFile == p.SecretsFile
+}
+
+// keepSecret has our secret file's mode and owner repaired when no password was
+// given to write into it.
+func (r *initRun) keepSecret(file string) error {
+	if !r.wanted.Secret.Empty() || !r.ours(file) {
+		return nil
+	}
+	content, err := os.ReadFile(r.inRoot(file))
+	if err != nil {
+		return fmt.Errorf("read secret file: %w", err)
+	}
+	keep := provision.File{Path: file, Content: content, Mode: 0o600, Secret: true, User: true}
+	if r.wanted.Root {
+		keep.Owner = provision.Owner{User: "0", Group: "0"}
+	}
+	r.desired.Files = append(r.desired.Files, keep)
+	return nil
 }
 
 // finish converges and reports.
@@ -247,20 +271,23 @@ func (r *initRun) report(rep provision.Report) error {
 		fmt.Fprintf(r.out, "%s\n", line)
 		return quiet(rep.ExitCode(r.detailed))
 	}
-	rep.Text(r.out, r.color(r.out))
-	if rep.Error != nil {
-		text := rep.Error.Message
-		if rep.Error.Hint != "" {
-			text += ": " + rep.Error.Hint
-		}
-		return &exitError{rep.ExitCode(r.detailed), errors.New(text)}
+	if rep.Error == nil {
+		rep.Text(r.out, r.color(r.out))
+		return quiet(rep.ExitCode(r.detailed))
 	}
-	return quiet(rep.ExitCode(r.detailed))
+	problem, code := rep.Error, rep.ExitCode(r.detailed)
+	rep.Error, rep.Msg = nil, "nothing was changed" // the error itself goes to standard error, once
+	if n := len(rep.Changes); n > 0 {
+		rep.Msg = fmt.Sprintf("failed after %d changes", n)
+	}
+	rep.Text(r.out, r.color(r.out))
+	return &exitError{code, problem}
 }
 
-// failed turns an error that came before converging into the same report.
+// failedInit turns an error that came before converging into the same report.
 func (a *app) failedInit(role config.Role, o initOptions, err error) error {
-	if err == nil || a.output != "json" {
+	var exit *exitError
+	if err == nil || a.output != "json" || errors.As(err, &exit) && exit.err == nil {
 		return err
 	}
 	p := problemOf(err)

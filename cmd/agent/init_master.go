@@ -57,6 +57,9 @@ func (a *app) initMaster(cmd *cobra.Command, o masterOptions) error {
 		return err
 	}
 	r.desired.Warnings = append(warnings, r.desired.Warnings...)
+	if err := r.keepSecret(c.Auth.PasswordFile); err != nil {
+		return err
+	}
 	return r.finish(cmd)
 }
 

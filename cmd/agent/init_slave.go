@@ -73,6 +73,9 @@ func (a *app) initSlave(cmd *cobra.Command, o slaveOptions) error {
 		return err
 	}
 	r.desired.Warnings = append(warnings, r.desired.Warnings...)
+	if err := r.keepSecret(c.Auth.SecretsFile); err != nil {
+		return err
+	}
 	return r.finish(cmd)
 }
 

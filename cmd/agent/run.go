@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -78,12 +77,8 @@ func (a *app) runReceiver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := filepath.Abs(a.file(config.RoleSlave))
-	if err != nil {
-		return fmt.Errorf("resolve %s: %w", a.file(config.RoleSlave), err)
-	}
 	log := a.logger(true)
-	want := agent.Wanted{Version: version, File: file, Secret: password, Rsync: bin, Root: os.Geteuid() == 0}
+	want := agent.Wanted{Version: version, File: a.file(config.RoleSlave), Secret: password, Rsync: bin, Root: os.Geteuid() == 0}
 	r := agent.NewReceiver(want, c, log)
 	reload := func(ctx context.Context) error {
 		next, err := a.receiver(password)

@@ -167,6 +167,9 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("RSYNC", rsync)
+	if err := os.Chmod(env.Getenv("TMPDIR"), 0o777); err != nil {
+		return err
+	}
 	t := env.T().(interface {
 		Failed() bool
 		Errorf(format string, args ...any)

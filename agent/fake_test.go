@@ -1,0 +1,486 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"syncagent/agent/config"
+	"syncagent/agent/filter"
+	"syncagent/agent/journal"
+	"syncagent/agent/root"
+	"syncagent/agent/rsync"
+	"syncagent/agent/tree"
+)
+
+// entries is a tree as these tests see it: "dir", or a file's content.
+type entries map[tree.Path]string
+
+const isDir = "dir"
+
+// entriesOf reads a real tree.
+func entriesOf(dir string) (entries, error) {
+	e := entries{}
+	return e, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == dir {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		if err != nil {
+			return err
+		}
+		e[tree.Path(rel)] = isDir
+		if d.IsDir() {
+			return nil
+		}
+		data, err := os.ReadFile(name)
+		e[tree.Path(rel)] = string(data)
+		return err
+	})
+}
+
+// below returns the paths at and below p, deepest first.
+func (e entries) below(p tree.Path) []tree.Path {
+	var list []tree.Path
+	for q := range e {
+		if p.Contains(q) {
+			list = append(list, q)
+		}
+	}
+	slices.SortFunc(list, func(a, b tree.Path) int { return tree.Compare(b, a) })
+	return list
+}
+
+// fakeSlave does to a map what a slave's rsync does to a tree.
+type fakeSlave struct {
+	mu       sync.Mutex
+	has      entries
+	down     error // of every call
+	refuse   map[tree.Path]rsync.Class
+	sent     []rsync.Batch
+	asked    int // calls of Victims
+	compared int
+	notAsked error         // of Victims
+	delay    time.Duration // of every call
+	during   func()        // called in the middle of Send
+}
+
+func (f *fakeSlave) wait(ctx context.Context) error {
+	f.mu.Lock()
+	delay, down := f.delay, f.down
+	f.mu.Unlock()
+	if delay > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(delay):
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return &rsync.Error{Class: rsync.Transient, Code: -1, Err: err}
+	}
+	return down
+}
+
+func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) rsync.Outcome {
+	var out rsync.Outcome
+	err := f.wait(ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent = append(f.sent, b)
+	out.Stats.Runs = 1
+	if f.during != nil {
+		f.during()
+	}
+	if err != nil {
+		errors.As(err, &out.Err)
+	}
+	master, walkErr := entriesOf(dir.Name())
+	if walkErr != nil {
+		out.Err = &rsync.Error{Class: rsync.SourceGone, Err: walkErr}
+	}
+	f.all(&out, slices.Concat(b.Send, b.Attrs), tree.Content, func(p tree.Path) { f.copy(&out, master, p, b) })
+	f.all(&out, b.Gone, tree.Content, func(p tree.Path) { f.remove(&out, p, b.MaxDelete) })
+	f.all(&out, b.Deep, tree.Deep, func(p tree.Path) { f.deep(&out, master, p) })
+	return out
+}
+
+// all does each path, or fails all of them when the slave is down.
+func (f *fakeSlave) all(out *rsync.Outcome, paths []tree.Path, what tree.What, do func(tree.Path)) {
+	for _, p := range paths {
+		class, refused := f.refuse[p]
+		switch {
+		case out.Err != nil && !pathsOnly(out.Err.Class):
+			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: what, Class: out.Err.Class})
+		case refused:
+			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: what, Class: class, Text: "not today"})
+		default:
+			do(p)
+		}
+	}
+}
+
+func (f *fakeSlave) copy(out *rsync.Outcome, master entries, p tree.Path, b rsync.Batch) {
+	content, ok := master[p]
+	if !ok {
+		out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content, Class: rsync.Transient})
+		return
+	}
+	if f.has[p] == isDir && content != isDir && len(f.has.below(p)) > 1 {
+		if len(b.Gone) == 0 && !b.Replace {
+			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content | tree.Deep, Class: rsync.Partial})
+			return
+		}
+		if !f.remove(out, p, b.MaxDelete) {
+			return
+		}
+	}
+	for q := p.Parent(); q != tree.Root; q = q.Parent() {
+		f.has[q] = isDir
+	}
+	if _, old := f.has[p]; !old {
+		out.Stats.Created++
+	}
+	f.has[p] = content
+	out.Stats.Files++
+}
+
+// remove deletes p with all that is below it, as far as the limit allows.
+func (f *fakeSlave) remove(out *rsync.Outcome, p tree.Path, limit int) bool {
+	for _, q := range f.has.below(p) {
+		if limit > 0 && out.Stats.Deletes >= limit {
+			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content, Class: rsync.Partial, Text: "Deletions stopped"})
+			return false
+		}
+		delete(f.has, q)
+		out.Stats.Deletes++
+	}
+	return true
+}
+
+func (f *fakeSlave) deep(out *rsync.Outcome, master entries, p tree.Path) {
+	for q := range master {
+		if !p.Contains(q) {
+			continue
+		}
+		if class, refused := f.refuse[q]; refused {
+			out.Failed = append(out.Failed, rsync.Failure{Path: q, What: tree.Content, Class: class, Text: "not today"})
+			continue
+		}
+		f.copy(out, master, q, rsync.Batch{})
+	}
+	out.Extras = append(out.Extras, f.extras(master, p)...)
+}
+
+func (f *fakeSlave) extras(master entries, p tree.Path) []rsync.Extra {
+	var list []rsync.Extra
+	for _, q := range f.has.below(p) {
+		if _, there := master[q]; !there {
+			list = append(list, rsync.Extra{Path: q, Dir: f.has[q] == isDir})
+		}
+	}
+	return list
+}
+
+func (f *fakeSlave) Victims(ctx context.Context, dir *os.File, gone []tree.Path) ([]rsync.Extra, error) {
+	if err := f.wait(ctx); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked++
+	if f.notAsked != nil {
+		return nil, f.notAsked
+	}
+	var list []rsync.Extra
+	for _, p := range gone {
+		if _, err := os.Lstat(filepath.Join(dir.Name(), string(p))); err == nil {
+			continue
+		}
+		for _, q := range f.has.below(p) {
+			list = append(list, rsync.Extra{Path: q, Dir: f.has[q] == isDir})
+		}
+	}
+	return list, nil
+}
+
+func (f *fakeSlave) Compare(ctx context.Context, dir *os.File, _ []tree.Path, _ bool) (rsync.Diff, error) {
+	if err := f.wait(ctx); err != nil {
+		return rsync.Diff{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.compared++
+	master, err := entriesOf(dir.Name())
+	if err != nil {
+		return rsync.Diff{}, &rsync.Error{Class: rsync.SourceGone, Err: err}
+	}
+	d := rsync.Diff{Entries: len(master), Extras: f.extras(master, tree.Root)}
+	for _, p := range slices.SortedFunc(maps.Keys(master), tree.Compare) {
+		old, there := f.has[p]
+		if there && old == master[p] {
+			continue
+		}
+		c := rsync.Change{Path: p, Dir: master[p] == isDir, Code: ">fcst......"}
+		if !there {
+			c.Code = ">f+++++++++"
+		}
+		d.Differ = append(d.Differ, c)
+	}
+	return d, nil
+}
+
+// fakeStore keeps records in memory.
+type fakeStore struct {
+	mu      sync.Mutex
+	targets map[string]journal.Target
+	modules map[string]journal.Module
+	err     error // of every Save
+	loadErr error
+}
+
+func newFakeStore() *fakeStore {
+	return &fakeStore{targets: map[string]journal.Target{}, modules: map[string]journal.Module{}}
+}
+
+func (f *fakeStore) LoadTarget(module, target string) (journal.Target, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	rec, ok := f.targets[module+"@"+target]
+	if f.loadErr != nil || !ok {
+		return rec, cmpErr(f.loadErr, fs.ErrNotExist)
+	}
+	return rec, nil
+}
+
+func cmpErr(first, second error) error {
+	if first != nil {
+		return first
+	}
+	return second
+}
+
+func (f *fakeStore) SaveTarget(module, target string, rec journal.Target) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.targets[module+"@"+target] = rec
+	}
+	return f.err
+}
+
+func (f *fakeStore) LoadModule(module string) (journal.Module, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	rec, ok := f.modules[module]
+	if f.loadErr != nil || !ok {
+		return rec, cmpErr(f.loadErr, fs.ErrNotExist)
+	}
+	return rec, nil
+}
+
+func (f *fakeStore) SaveModule(module string, rec journal.Module) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.modules[module] = rec
+	}
+	return f.err
+}
+
+// fakeRoot opens a real directory without a guard.
+type fakeRoot struct {
+	dir  string
+	mu   sync.Mutex
+	err  error
+	lost []root.Difference
+}
+
+func (f *fakeRoot) open() (*view, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return nil, f.err
+	}
+	r, err := root.Open(f.dir)
+	if err != nil {
+		return nil, err
+	}
+	return &view{Root: r, lost: slices.Clone(f.lost)}, nil
+}
+
+func (f *fakeRoot) confirm(*view) error { return nil }
+
+func (f *fakeRoot) set(err error, lost ...root.Difference) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err, f.lost = err, lost
+}
+
+// rig is one replica between a real directory and a fake slave.
+type rig struct {
+	*testing.T
+	dir    string
+	slave  *fakeSlave
+	store  *fakeStore
+	root   *fakeRoot
+	module config.Module
+	target config.Target
+	probe  func(context.Context) (rsync.Greeting, error)
+	places chan struct{}
+	*Replica
+	stop func()
+}
+
+// newRig makes a replica that does not run yet; change adjusts the module.
+func newRig(t *testing.T, change func(*config.Module)) *rig {
+	t.Helper()
+	b := &rig{
+		T: t, dir: t.TempDir(), store: newFakeStore(),
+		slave:  &fakeSlave{has: entries{}, refuse: map[tree.Path]rsync.Class{}},
+		target: config.Target{Name: "s1", Host: "h", Port: 873, Module: "data"},
+		probe:  func(ctx context.Context) (rsync.Greeting, error) { return rsync.Greeting{}, ctx.Err() },
+		places: make(chan struct{}, 2),
+	}
+	b.root = &fakeRoot{dir: b.dir}
+	b.module = config.Module{Name: "data", Path: b.dir, Delete: true, Settings: config.NewMaster().Settings}
+	b.module.FirstSync = "mirror"
+	if change != nil {
+		change(&b.module)
+	}
+	b.module.Rules = b.rules(b.module.Filter)
+	b.renew()
+	return b
+}
+
+func (b *rig) rules(lines []string) *filter.Rules {
+	b.Helper()
+	rules, err := filter.Compile(lines)
+	b.must(err)
+	return rules
+}
+
+// renew makes another replica of the same parts: an agent that was started
+// again.
+func (b *rig) renew() {
+	b.Replica = newReplica(replicaParts{
+		Module: b.module, Target: b.target, Root: b.root, Slave: b.slave, Store: b.store, Places: b.places,
+		Probe: func(ctx context.Context) (rsync.Greeting, error) { return b.probe(ctx) },
+		Void:  func() (*os.File, error) { return os.Open(b.TempDir()) },
+		Count: func(int64) {}, Log: slog.New(slog.DiscardHandler),
+	})
+}
+
+// start runs the replica until the test ends or stop is called, which then
+// waits for it.
+func (b *rig) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Replica.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Errorf("replica ended: %v", err)
+		}
+	})
+	b.stop = stop
+	b.Cleanup(stop)
+}
+
+func (b *rig) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *rig) write(name, content string) {
+	b.Helper()
+	path := filepath.Join(b.dir, name)
+	b.must(os.MkdirAll(filepath.Dir(path), 0o755))
+	b.must(os.WriteFile(path, []byte(content), 0o644))
+}
+
+func (b *rig) remove(name string) {
+	b.Helper()
+	b.must(os.RemoveAll(filepath.Join(b.dir, name)))
+}
+
+// both has the content on the master and on the slave.
+func (b *rig) both(name, content string) {
+	b.Helper()
+	b.write(name, content)
+	b.slaveHas(name, content)
+}
+
+func (b *rig) slaveHas(name, content string) {
+	p := tree.Path(name)
+	b.slave.has[p] = content
+	for p = p.Parent(); p != tree.Root; p = p.Parent() {
+		b.slave.has[p] = isDir
+	}
+}
+
+// equal requires the slave's tree to be the master's.
+func (b *rig) equal() {
+	b.Helper()
+	want, err := entriesOf(b.dir)
+	b.must(err)
+	b.slave.mu.Lock()
+	defer b.slave.mu.Unlock()
+	if diff := cmp.Diff(want, b.slave.has); diff != "" {
+		b.Errorf("slave (-want +got):\n%s", diff)
+	}
+}
+
+func (b *rig) slaveIs(has bool, paths ...tree.Path) {
+	b.Helper()
+	b.slave.mu.Lock()
+	defer b.slave.mu.Unlock()
+	for _, p := range paths {
+		if _, there := b.slave.has[p]; there != has {
+			b.Errorf("slave has %q: %v", p, there)
+		}
+	}
+}
+
+// sent returns the batches sent so far and forgets them.
+func (b *rig) batches() []rsync.Batch {
+	b.slave.mu.Lock()
+	defer b.slave.mu.Unlock()
+	list := b.slave.sent
+	b.slave.sent = nil
+	return list
+}
+
+// swept marks the replica as one whose first sweep found everything equal.
+func (b *rig) swept(entries int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sweeps.complete, b.sweeps.firstDone, b.sweeps.entries = true, true, entries
+}
+
+// under reads a fact of the replica under its lock.
+func under[T any](r *Replica, read func() T) T {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return read()
+}
+
+func (b *rig) isClean() bool { return under(b.Replica, b.clean) }
+
+// bubble runs a test with a clock of its own.
+func bubble(t *testing.T, run func(*testing.T)) {
+	t.Helper()
+	synctest.Test(t, run)
+}

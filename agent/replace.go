@@ -1,0 +1,86 @@
+package agent
+
+import (
+	"context"
+
+	"syncagent/agent/root"
+	"syncagent/agent/rsync"
+	"syncagent/agent/tree"
+)
+
+// makeWay leads entries that may have to replace a directory of the slave
+// through the delete gate: rsync would remove that directory with all that is
+// in it, whatever the rules say.
+func (r *Replica) makeWay(ctx context.Context, w *work) error {
+	if len(w.replace) == 0 {
+		return nil
+	}
+	victims, err := r.inTheWay(ctx, w.replace)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	free, crowded := r.sortReplace(w, victims)
+	allowed, n := r.judge(crowded)
+	for _, p := range allowed {
+		w.send.Send = append(w.send.Send, p)
+		w.send.Replace = true
+	}
+	if len(allowed) > 0 {
+		w.send.MaxDelete = r.gate.backstop(w.send.MaxDelete + n)
+	}
+	w.send.Send = append(w.send.Send, free...)
+	return nil
+}
+
+// inTheWay lists, by entry, the slave's directory that stands at its path with
+// all that is in it.
+func (r *Replica) inTheWay(ctx context.Context, entries []root.Entry) (map[tree.Path][]rsync.Extra, error) {
+	void, err := r.void()
+	if err != nil {
+		return nil, err
+	}
+	defer void.Close()
+	paths := make([]tree.Path, len(entries))
+	for i, e := range entries {
+		paths[i] = e.Path
+	}
+	victims, err := r.slave.Victims(ctx, void, paths)
+	if err != nil {
+		return nil, err
+	}
+	at := map[tree.Path][]rsync.Extra{}
+	for _, e := range entries {
+		at[e.Path] = nil
+	}
+	for _, v := range victims {
+		for p := v.Path; p != tree.Root; p = p.Parent() {
+			if list, ok := at[p]; ok && (v.Dir || p != v.Path) {
+				at[p] = append(list, v)
+			}
+		}
+	}
+	return at, nil
+}
+
+// sortReplace tells entries that replace nothing from the victims of the
+// others. An entry whose directory holds something excluded cannot be sent.
+func (r *Replica) sortReplace(w *work, at map[tree.Path][]rsync.Extra) (free []tree.Path, crowded []rsync.Extra) {
+	for _, e := range w.replace {
+		victims := at[e.Path]
+		kept := spare(victims, r.module.Rules)
+		switch {
+		case len(victims) == 0:
+			free = append(free, e.Path)
+		case len(kept) < len(victims):
+			w.failed = append(w.failed, rsync.Failure{
+				Path: e.Path, What: tree.Content | tree.Deep, Class: rsync.Partial,
+				Text: "on the slave a directory with excluded content is in its way: move that away there",
+			})
+		default:
+			crowded = append(crowded, kept...)
+		}
+	}
+	return free, crowded
+}
