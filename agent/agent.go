@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -30,7 +31,8 @@ type Master struct {
 
 	store   *journal.Store
 	spawner *proc.Spawner
-	places  chan struct{}
+	places  chan struct{} // one a sweep that may run at once
+	spares  chan struct{} // one a connection that may wait
 
 	mu      sync.Mutex
 	config  *config.Master
@@ -96,6 +98,7 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 	} else if n > 0 {
 		m.log.Warn("ended rsync runs that a killed agent left behind", "processes", n)
 	}
+	m.spares = make(chan struct{}, workers(m.config.Workers))
 	m.places = make(chan struct{}, max(1, m.config.Sweep.Concurrency))
 	// Replicas end their runs themselves, so the spawner outlives them.
 	return spawning(ctx, record, func(ctx context.Context, s *proc.Spawner) error {
@@ -145,13 +148,21 @@ func (m *Master) startModule(ctx context.Context, mod config.Module) {
 
 func (m *Master) startReplica(ctx context.Context, s *Source, t config.Target) {
 	dest := destOf(t)
-	r := newReplica(replicaParts{
+	client := rsync.New(rsync.Config{
+		Bin: m.rsync, Source: s.module.Path, Dest: dest, Options: optionsOf(s.module, t),
+		Spawner: m.spawner, Log: m.log, Spares: m.spares,
+	})
+	parts := replicaParts{
 		Module: s.module, Target: t, Root: s, Store: m.store, Places: m.places, Log: m.log,
-		Slave: rsync.New(rsync.Config{Bin: m.rsync, Source: s.module.Path, Dest: dest, Options: optionsOf(s.module, t), Spawner: m.spawner, Log: m.log}),
+		Slave: client,
 		Probe: func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
 		Void:  m.void,
 		Count: s.guard.count,
-	})
+	}
+	if s.module.Warm {
+		parts.Warm = client.Warm
+	}
+	r := newReplica(parts)
 	s.attach(r)
 	m.crew.start(ctx, replicaKey(s.module.Name, t.Name), r.Run)
 }
@@ -293,6 +304,14 @@ func (m *Master) forget(module, target string) {
 	if err := m.store.RemoveTarget(module, target); err != nil {
 		m.log.Warn("journal of a removed target cannot be removed", "module", module, "target", target, "error", err)
 	}
+}
+
+// workers is how many rsync processes there may be beside the live ones.
+func workers(configured int) int {
+	if configured > 0 {
+		return configured
+	}
+	return runtime.NumCPU()*2 + 2
 }
 
 // Snapshot tells the state of everything.

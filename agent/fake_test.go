@@ -74,6 +74,7 @@ type fakeSlave struct {
 	notAsked error         // of Victims
 	delay    time.Duration // of every call
 	during   func()        // called in the middle of Send
+	closed   tree.Path     // a directory of the master that cannot be read
 }
 
 func (f *fakeSlave) wait(ctx context.Context) error {
@@ -170,7 +171,10 @@ func (f *fakeSlave) remove(out *rsync.Outcome, p tree.Path, limit int) bool {
 
 func (f *fakeSlave) deep(out *rsync.Outcome, master entries, p tree.Path) {
 	for q := range master {
-		if !p.Contains(q) {
+		if f.hides(q) && p.Contains(q) {
+			out.Failed = append(out.Failed, rsync.Failure{Path: f.closed, What: tree.Content | tree.Deep, Class: rsync.Partial})
+		}
+		if !p.Contains(q) || f.hides(q) {
 			continue
 		}
 		if class, refused := f.refuse[q]; refused {
@@ -180,6 +184,11 @@ func (f *fakeSlave) deep(out *rsync.Outcome, master entries, p tree.Path) {
 		f.copy(out, master, q, rsync.Batch{})
 	}
 	out.Extras = append(out.Extras, f.extras(master, p)...)
+}
+
+// hides reports whether p lies in the directory that cannot be read.
+func (f *fakeSlave) hides(p tree.Path) bool {
+	return f.closed != "" && p != f.closed && f.closed.Contains(p)
 }
 
 func (f *fakeSlave) extras(master entries, p tree.Path) []rsync.Extra {
@@ -226,9 +235,13 @@ func (f *fakeSlave) Compare(ctx context.Context, dir *os.File, _ []tree.Path, _ 
 		return rsync.Diff{}, &rsync.Error{Class: rsync.SourceGone, Err: err}
 	}
 	d := rsync.Diff{Entries: len(master), Extras: f.extras(master, tree.Root)}
+	if f.closed != "" {
+		d.Partial = &rsync.Error{Class: rsync.Partial}
+		d.Failed = []rsync.Failure{{Path: f.closed, What: tree.Content, Class: rsync.Partial, Text: "opendir failed"}}
+	}
 	for _, p := range slices.SortedFunc(maps.Keys(master), tree.Compare) {
 		old, there := f.has[p]
-		if there && old == master[p] {
+		if there && old == master[p] || f.hides(p) {
 			continue
 		}
 		c := rsync.Change{Path: p, Dir: master[p] == isDir, Code: ">fcst......"}

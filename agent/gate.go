@@ -216,9 +216,11 @@ func (g *gate) approve(now time.Time) []tree.Path {
 }
 
 // confirmed forgets approvals that were carried out.
-func (g *gate) confirmed(paths []tree.Path) {
+func (g *gate) confirmed(paths []tree.Path, failed map[tree.Path]bool) {
 	for _, p := range paths {
-		delete(g.approved, p)
+		if !failed[p] {
+			delete(g.approved, p)
+		}
 	}
 }
 

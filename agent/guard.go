@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"syncagent/agent/journal"
 	"syncagent/agent/root"
@@ -20,7 +21,10 @@ import (
 // blockedError says why nothing of a module may move. Its text is shown as it
 // stands.
 type blockedError struct {
-	why string
+	// emptied: the directory is the known one, but empty. The events that tell
+	// why may still be on their way.
+	emptied bool
+	why     string
 }
 
 func (e *blockedError) Error() string { return e.why }
@@ -45,6 +49,9 @@ type guard struct {
 
 	left atomic.Uint64 // entries of the root itself that were seen going
 }
+
+// evidenceWait is how long an emptied root waits for the events that tell why.
+const evidenceWait = 200 * time.Millisecond
 
 // moduleStore keeps what is known of a module over restarts.
 type moduleStore interface {
@@ -92,7 +99,7 @@ func (g *guard) load() error {
 func (g *guard) open() (*view, error) {
 	r, err := root.Open(g.path)
 	if err != nil {
-		return nil, &blockedError{fmt.Sprintf("source directory %s cannot be opened (%v): mount or create it", g.path, cause(err))}
+		return nil, &blockedError{why: fmt.Sprintf("source directory %s cannot be opened (%v): mount or create it", g.path, cause(err))}
 	}
 	v, err := g.check(r)
 	if err != nil {
@@ -105,7 +112,7 @@ func (g *guard) open() (*view, error) {
 func (g *guard) check(r *root.Root) (*view, error) {
 	now, err := r.Identity()
 	if err != nil {
-		return nil, &blockedError{fmt.Sprintf("source directory %s cannot be identified (%v): look at its file system", g.path, cause(err))}
+		return nil, &blockedError{why: fmt.Sprintf("source directory %s cannot be identified (%v): look at its file system", g.path, cause(err))}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -155,8 +162,10 @@ func (g *guard) checkEmpty(r *root.Root, now root.Identity) error {
 		g.leftOld = left
 		return nil
 	}
-	if g.entries > 0 && left == g.leftOld {
-		return g.offer(now, fmt.Sprintf("source directory %s is empty, and nobody saw its entries going: restore or mount it, or accept it with \"agent approve --module %s\"", g.path, g.module))
+	if g.entries > 0 && !g.seenGoing() {
+		err := g.offer(now, fmt.Sprintf("source directory %s is empty, and nobody saw its entries going: restore or mount it, or accept it with \"agent approve --module %s\"", g.path, g.module))
+		err.emptied = true
+		return err
 	}
 	if g.entries == 0 {
 		return nil
@@ -169,18 +178,32 @@ func (g *guard) checkEmpty(r *root.Root, now root.Identity) error {
 	return nil
 }
 
+// seenGoing reports whether an entry of the root was seen going since the root
+// last held something. The directory can be empty before its events are here,
+// so it waits for them a little.
+func (g *guard) seenGoing() bool {
+	for end := time.Now().Add(evidenceWait); ; time.Sleep(evidenceWait / 20) {
+		if g.left.Load() != g.leftOld {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}
+
 func (g *guard) unreadable(err error) *blockedError {
-	return &blockedError{fmt.Sprintf("source directory %s cannot be read (%v): check its permissions", g.path, cause(err))}
+	return &blockedError{why: fmt.Sprintf("source directory %s cannot be read (%v): check its permissions", g.path, cause(err))}
 }
 
 func (g *guard) unwritable(err error) *blockedError {
-	return &blockedError{fmt.Sprintf("journal of module %s cannot be written (%v): free or repair the state directory", g.module, cause(err))}
+	return &blockedError{why: fmt.Sprintf("journal of module %s cannot be written (%v): free or repair the state directory", g.module, cause(err))}
 }
 
 // offer blocks and notes what an approval would accept.
 func (g *guard) offer(now root.Identity, why string) *blockedError {
 	g.offered = &now
-	return &blockedError{why}
+	return &blockedError{why: why}
 }
 
 // adopt makes now the known identity, on disk before anything relies on it.
@@ -204,7 +227,7 @@ func (g *guard) confirm(v *view) error {
 		return nil
 	}
 	d := changed[0]
-	return &blockedError{fmt.Sprintf("%s changed while it was looked at (%s): mount it again, nothing was deleted", filepath.Join(g.path, string(d.Path)), d.Problem)}
+	return &blockedError{why: fmt.Sprintf("%s changed while it was looked at (%s): mount it again, nothing was deleted", filepath.Join(g.path, string(d.Path)), d.Problem)}
 }
 
 func (g *guard) save(id root.Identity, entries int64) error {
@@ -239,12 +262,14 @@ func (g *guard) pending() (digest string) {
 	return identityDigest(g.module, *g.offered)
 }
 
-// gone notes that an entry was seen going.
-func (g *guard) gone(p tree.Path) {
+// gone notes that an entry was seen going, and reports whether it was one of
+// the root itself.
+func (g *guard) gone(p tree.Path) bool {
 	if p == tree.Root || p.Parent() != tree.Root {
-		return
+		return false
 	}
 	g.left.Add(1)
+	return true
 }
 
 // count keeps the number of the module's entries, as the last sweep saw it.

@@ -148,7 +148,7 @@ func (l *lab) bind(from, to string) {
 }
 
 func TestUnmountedRootDeletesNothing(t *testing.T) {
-	l := newLab(t, 1, "    delete_guard: off\n")
+	l := newLab(t, 1, "    delete_guard: off\n    warm: false\n")
 	disk := filepath.Join(l.dir, "disk")
 	l.mount(disk)
 	l.bind(disk, l.root)
@@ -168,7 +168,7 @@ func TestUnmountedRootDeletesNothing(t *testing.T) {
 }
 
 func TestUnmountBelowTheRootDeletesNothing(t *testing.T) {
-	l := newLab(t, 1, "    delete_guard: off\n")
+	l := newLab(t, 1, "    delete_guard: off\n    warm: false\n")
 	disk := filepath.Join(l.dir, "disk")
 	l.mount(disk)
 	inner := filepath.Join(l.root, "media")

@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,18 +19,14 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	r.count(w, out, now)
 	down := out.Err != nil && !pathsOnly(out.Err.Class)
-	failed := map[tree.Path]bool{}
-	for _, f := range out.Failed {
-		failed[f.Path] = true
-		r.refused(f, down, now)
-	}
-	for _, e := range entries {
-		r.confirm(e, failed)
-	}
+	dirty := r.refuse(entries, out.Failed, down, now)
+	r.count(w, out, dirty, now)
+	r.confirm(entries, w, dirty)
 	for _, p := range out.Differ {
-		r.mark(p, tree.Content)
+		if !dirty[p] {
+			r.remark(p, tree.Content)
+		}
 	}
 	r.extras(out.Extras)
 	if down {
@@ -40,7 +37,39 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 		r.sweeps.partial, r.sweeps.wanted = false, true // what could not be looked at can be now
 		poke(r.sweepUp)
 	}
-	r.recovered(now)
+	if !w.send.Empty() {
+		r.recovered(now)
+	}
+}
+
+// rest ends a batch that asks nothing of the slave. It says nothing about an
+// outage, which somebody then has to look into.
+func (r *Replica) rest(entries []root.Entry, w work) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.confirm(entries, w, nil)
+	if r.outage.err != nil {
+		r.sweeps.wanted = true
+		poke(r.sweepUp)
+	}
+}
+
+// refuse keeps what failed dirty, and returns the paths under which it is kept.
+func (r *Replica) refuse(entries []root.Entry, failed []rsync.Failure, down bool, now time.Time) map[tree.Path]bool {
+	dirty := make(map[tree.Path]bool, len(failed))
+	if len(failed) == 0 {
+		return dirty
+	}
+	marked := make(map[tree.Path]tree.What, len(entries))
+	for _, e := range entries {
+		marked[e.Path] = e.What
+	}
+	for _, f := range failed {
+		f.What |= marked[f.Path] // a missing directory may come back with content
+		dirty[f.Path] = true
+		dirty[r.refused(f, down, now)] = true
+	}
+	return dirty
 }
 
 // maxRetries bounds the failing paths that are kept one by one; beyond it they
@@ -50,56 +79,79 @@ const maxRetries = 10_000
 // pathsOnly reports whether a class is about paths, not about the target.
 func pathsOnly(c rsync.Class) bool { return c == rsync.Partial || c == rsync.Usage }
 
-// refused keeps a failed path dirty. When the whole target is down its paths
-// simply wait in the set; a path that fails alone has pauses of its own.
-func (r *Replica) refused(f rsync.Failure, down bool, now time.Time) {
+// refused keeps a failed path dirty, and returns under which path. When the
+// whole target is down its paths simply wait in the set; a path that fails alone
+// has pauses of its own.
+func (r *Replica) refused(f rsync.Failure, down bool, now time.Time) tree.Path {
 	if f.What == 0 {
 		f.What = tree.Content
 	}
 	if down {
-		r.mark(f.Path, f.What)
-		return
+		r.remark(f.Path, f.What)
+		return f.Path
 	}
-	if len(r.retries) >= maxRetries && r.retries[f.Path] == nil {
+	for len(r.retries) >= maxRetries && r.retries[f.Path] == nil && f.Path.Parent() != tree.Root {
 		f.Path, f.What = f.Path.Parent(), tree.Deep
 	}
-	t := r.retries[f.Path]
-	if t == nil {
-		t = &retry{since: now}
-		r.retries[f.Path] = t
-	}
+	t := r.retryOf(f.Path)
 	first, last := retryFirst, retryLast
 	if f.Class == rsync.Transient {
 		first, last = movedFirst, movedLast
 	} else if t.tries == 0 {
 		r.log.Warn("path is not taken", "path", string(f.Path), "class", f.Class.String(), "text", f.Text)
 	}
-	t.mark, t.class, t.text = tree.Mark{Path: f.Path, What: f.What}, f.Class, f.Text
+	t.mark.What |= f.What
+	t.class, t.text = f.Class, f.Text
 	t.next = now.Add(pause(first, last, t.tries))
 	t.tries++
+	return f.Path
 }
 
-// confirm forgets the troubles of a path that now is equal, and of what lies
-// below it when it went as a whole.
-func (r *Replica) confirm(e root.Entry, failed map[tree.Path]bool) {
-	if len(r.retries) == 0 || failed[e.Path] {
-		return
-	}
-	whole := e.What&tree.Deep != 0 || e.State == root.Missing
-	if !whole {
-		if t := r.retries[e.Path]; t != nil && t.class != rsync.SourceGone {
-			delete(r.retries, e.Path)
+// retryOf returns the retry of p, which it makes if there is none. It has been
+// dirty since the batch under way was marked. Needs the lock.
+func (r *Replica) retryOf(p tree.Path) *retry {
+	t := r.retries[p]
+	if t == nil {
+		t = &retry{mark: tree.Mark{Path: p}, since: time.Now()}
+		if !r.flight.since.IsZero() {
+			t.since = r.flight.since
 		}
-		return
+		r.retries[p] = t
 	}
-	for p, t := range r.retries {
-		if e.Path.Contains(p) && !failed[p] && t.class != rsync.SourceGone {
-			delete(r.retries, p)
-		}
+	return t
+}
+
+// remark marks again what was in the batch under way: it has been dirty since
+// then. Needs the lock.
+func (r *Replica) remark(p tree.Path, what tree.What) {
+	r.mark(p, what)
+	if since := r.flight.since; !since.IsZero() && since.Before(r.marks.first) {
+		r.marks.first = since
 	}
 }
 
-func (r *Replica) count(w work, out rsync.Outcome, now time.Time) {
+// confirm forgets the troubles of paths that now are equal, and of what lies
+// below those that went or came as a whole. Needs the lock.
+func (r *Replica) confirm(entries []root.Entry, w work, dirty map[tree.Path]bool) {
+	if len(r.retries) == 0 {
+		return
+	}
+	equal, whole := map[tree.Path]bool{}, map[tree.Path]bool{}
+	for _, e := range entries {
+		if dirty[e.Path] || w.back[e.Path] {
+			continue
+		}
+		equal[e.Path] = true
+		if e.What&tree.Deep != 0 || e.State == root.Missing || e.State == root.Present && !e.Stat.IsDir() {
+			whole[e.Path] = true
+		}
+	}
+	maps.DeleteFunc(r.retries, func(p tree.Path, _ *retry) bool {
+		return !dirty[p] && !w.back[p] && (equal[p] || covered(whole, p))
+	})
+}
+
+func (r *Replica) count(w work, out rsync.Outcome, dirty map[tree.Path]bool, now time.Time) {
 	s := out.Stats
 	r.counts.connections += int64(s.Runs)
 	r.counts.files += int64(s.Files)
@@ -110,7 +162,7 @@ func (r *Replica) count(w work, out rsync.Outcome, now time.Time) {
 	}
 	r.sweeps.entries = max(0, r.sweeps.entries+int64(s.Created-s.Deletes))
 	r.gate.spent(s.Deletes, now)
-	r.gate.confirmed(w.send.Gone)
+	r.gate.confirmed(slices.Concat(w.send.Gone, w.send.Send), dirty)
 }
 
 // recovered ends an outage. Needs the lock.

@@ -57,9 +57,10 @@ type Replica struct {
 	slave   Slave
 	probe   func(context.Context) (rsync.Greeting, error)
 	store   targetStore
-	places  chan struct{}            // one a sweep that may run at once, shared
-	void    func() (*os.File, error) // opens a directory with nothing in it
-	counted func(int64)              // told how many entries a sweep saw
+	places  chan struct{}               // one a sweep that may run at once, shared
+	warm    func(context.Context) error // keeps connections waiting; nil for none
+	void    func() (*os.File, error)    // opens a directory with nothing in it
+	counted func(int64)                 // told how many entries a sweep saw
 	log     *slog.Logger
 
 	wake    chan struct{} // something for the live loop to look at
@@ -135,6 +136,7 @@ type replicaParts struct {
 	Probe  func(context.Context) (rsync.Greeting, error)
 	Store  targetStore
 	Places chan struct{}
+	Warm   func(context.Context) error
 	Void   func() (*os.File, error)
 	Count  func(int64)
 	Log    *slog.Logger
@@ -149,6 +151,7 @@ func newReplica(p replicaParts) *Replica {
 		probe:   p.Probe,
 		store:   p.Store,
 		places:  p.Places,
+		warm:    p.Warm,
 		void:    p.Void,
 		counted: p.Count,
 		log:     p.Log.With("module", p.Module.Name, "target", p.Target.Name),
@@ -172,6 +175,9 @@ func (r *Replica) Run(ctx context.Context) error {
 	g.Go(func() error { return r.live(ctx) })
 	g.Go(func() error { return r.sweeper(ctx) })
 	g.Go(func() error { return r.keeper(ctx) })
+	if r.warm != nil {
+		g.Go(func() error { return r.warm(ctx) })
+	}
 	err := g.Wait()
 	r.save()
 	return err
@@ -301,9 +307,6 @@ func (r *Replica) take() tree.Batch {
 // land ends the flight, which needs the lock: whatever of it is not confirmed
 // must be back in the set or among the retries by now.
 func (r *Replica) land(now time.Time) {
-	if r.set.Len() > 0 && !r.flight.since.IsZero() && r.flight.since.Before(r.marks.first) && r.outage.err != nil {
-		r.marks.first = r.flight.since
-	}
 	started := r.flight
 	r.flight = flight{}
 	if r.clean() {

@@ -124,10 +124,14 @@ func (s *Source) recheck(ctx context.Context) {
 		case <-again:
 		}
 		v, err := s.open()
-		if err != nil {
+		var blocked *blockedError
+		switch {
+		case err == nil:
+			v.Close()
+		case errors.As(err, &blocked) && blocked.emptied: // go on watching
+		default:
 			return
 		}
-		v.Close()
 	}
 }
 
@@ -136,8 +140,8 @@ func (s *Source) sink(e watch.Event) {
 	if e.Cause == watch.Mounted || e.Cause == watch.Lost {
 		poke(s.look)
 	}
-	if e.Gone {
-		s.guard.gone(e.Path)
+	if e.Gone && s.guard.gone(e.Path) && s.Blocked() != "" {
+		poke(s.look)
 	}
 	if e.Path != tree.Root && s.module.Rules.Excludes(e.Path, false) && s.module.Rules.Excludes(e.Path, true) {
 		return

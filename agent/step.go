@@ -22,6 +22,7 @@ type work struct {
 	gone    []root.Entry
 	replace []root.Entry // no directories, where the slave may have one
 	failed  []rsync.Failure
+	back    map[tree.Path]bool // put back until their file system is mounted again
 }
 
 // step takes the batch that stands and brings the slave to it once.
@@ -48,13 +49,14 @@ func (r *Replica) step(ctx context.Context) {
 func (r *Replica) push(ctx context.Context, v *view, batch tree.Batch) error {
 	entries, err := v.Lookup(batch)
 	if err != nil {
-		return &blockedError{"source directory " + r.module.Path + " cannot be looked at (" + cause(err).Error() + "): check it"}
+		return &blockedError{why: "source directory " + r.module.Path + " cannot be looked at (" + cause(err).Error() + "): check it"}
 	}
 	if err := r.root.confirm(v); err != nil {
 		return err
 	}
 	w := r.sort(v, entries)
 	if w.idle() {
+		r.rest(entries, w)
 		return nil
 	}
 	if err := r.reach(ctx); err != nil {
@@ -71,7 +73,7 @@ func (r *Replica) push(ctx context.Context, v *view, batch tree.Batch) error {
 		out = r.send(ctx, v, w.send)
 	}
 	out.Failed = append(out.Failed, w.failed...)
-	r.conclude(entries, w, out)
+	r.conclude(entries, w, v.reported(out))
 	return nil
 }
 
@@ -123,11 +125,11 @@ func (w *work) idle() bool {
 
 // sort says of each entry what has to be done about it.
 func (r *Replica) sort(v *view, entries []root.Entry) work {
-	var w work
+	w := work{back: map[tree.Path]bool{}}
 	for _, e := range entries {
 		switch {
-		case v.below(e.Path):
-			r.putBack(e)
+		case v.below(e.Path), e.State == root.Missing && v.above(e.Path):
+			r.putBack(&w, e)
 		case e.State == root.Unreadable:
 			w.failed = append(w.failed, rsync.Failure{Path: e.Path, What: e.What, Class: rsync.Partial, Text: cause(e.Err).Error()})
 		case e.State == root.Missing:
@@ -199,24 +201,24 @@ func (r *Replica) relink(e root.Entry) {
 	}
 }
 
-// putBack keeps an entry below a lost mount point for the time it is back.
-func (r *Replica) putBack(e root.Entry) {
+// putBack keeps an entry around a lost mount point for the time it is back.
+func (r *Replica) putBack(w *work, e root.Entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.retries[e.Path] = &retry{
-		mark: tree.Mark{Path: e.Path, What: e.What}, class: rsync.SourceGone, since: time.Now(),
-		text: "the file system it lies on is not mounted", next: time.Now().Add(blockedFirst),
-	}
+	w.back[e.Path] = true
+	t := r.retryOf(e.Path)
+	t.mark, t.class = tree.Mark{Path: e.Path, What: e.What}, rsync.SourceGone
+	t.text, t.next = "the file system it lies on is not mounted", time.Now().Add(blockedFirst)
 }
 
 // below reports whether p lies on a mount point that is lost.
 func (v *view) below(p tree.Path) bool {
-	for _, d := range v.lost {
-		if d.Path.Contains(p) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.lost, func(d root.Difference) bool { return d.Path.Contains(p) })
+}
+
+// above reports whether a mount point that is lost lies below p.
+func (v *view) above(p tree.Path) bool {
+	return slices.ContainsFunc(v.lost, func(d root.Difference) bool { return p.Contains(d.Path) })
 }
 
 // reach makes sure that somebody answers before a process is spent on it: at
@@ -343,9 +345,8 @@ func (r *Replica) judge(victims []rsync.Extra) (allowed []tree.Path, n int) {
 func (r *Replica) fail(batch tree.Batch, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.set.Restore(batch)
-	if r.marks.first.IsZero() {
-		r.marks.first, r.marks.last = r.flight.since, r.flight.since
+	for _, m := range batch {
+		r.remark(m.Path, m.What)
 	}
 	r.pause(err)
 }

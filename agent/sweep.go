@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"syncagent/agent/rsync"
@@ -124,18 +125,19 @@ func (v *view) known(d rsync.Diff) rsync.Diff {
 	if len(v.lost) == 0 {
 		return d
 	}
-	kept := rsync.Diff{Entries: d.Entries, Failed: d.Failed, Partial: d.Partial}
-	for _, c := range d.Differ {
-		if !v.below(c.Path) {
-			kept.Differ = append(kept.Differ, c)
-		}
+	d.Differ = slices.DeleteFunc(d.Differ, func(c rsync.Change) bool { return v.below(c.Path) })
+	d.Extras = slices.DeleteFunc(d.Extras, func(e rsync.Extra) bool { return v.below(e.Path) })
+	return d
+}
+
+// reported is known for what a push found below deep marks.
+func (v *view) reported(out rsync.Outcome) rsync.Outcome {
+	if len(v.lost) == 0 {
+		return out
 	}
-	for _, e := range d.Extras {
-		if !v.below(e.Path) {
-			kept.Extras = append(kept.Extras, e)
-		}
-	}
-	return kept
+	out.Differ = slices.DeleteFunc(out.Differ, v.below)
+	out.Extras = slices.DeleteFunc(out.Extras, func(e rsync.Extra) bool { return v.below(e.Path) })
+	return out
 }
 
 // learn turns a comparison into marks. Needs the lock.

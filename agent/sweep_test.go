@@ -1,11 +1,15 @@
 package agent
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"syncagent/agent/config"
+	"syncagent/agent/root"
 	"syncagent/agent/rsync"
+	"syncagent/agent/status"
 	"syncagent/agent/tree"
 )
 
@@ -88,5 +92,172 @@ func TestFailedSweepStaysWanted(t *testing.T) {
 		b.slave.mu.Unlock()
 		time.Sleep(time.Minute)
 		b.equal()
+	})
+}
+
+// While a sweep runs that was asked for since changes were missed, nothing is
+// known to be in sync.
+func TestRunningSweepIsNotInSync(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.both("f", "1")
+		b.start()
+		b.RequestSweep(false)
+		time.Sleep(time.Second)
+		b.slave.mu.Lock()
+		b.slave.delay = time.Minute
+		b.slave.mu.Unlock()
+		b.Mark(tree.Root, tree.Deep, false)
+		time.Sleep(10 * time.Second)
+		s := b.snapshot("", false)
+		if s.State != status.Sweeping || s.Pending == 0 || s.OldestPending < 9 || time.Since(s.InSyncAsOf.Time) < 10*time.Second {
+			t.Errorf("snapshot is %+v", s)
+		}
+		time.Sleep(time.Minute)
+		if s := b.snapshot("", false); s.Pending != 0 || s.OldestPending != 0 || !s.InSyncAsOf.Equal(time.Now()) {
+			t.Errorf("snapshot is %+v", s)
+		}
+	})
+}
+
+// A set that rolled up to its root is sent, or it would be found again by each
+// sweep.
+func TestRolledUpRootIsSent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.set = tree.NewSet(10)
+		for i := range 40 {
+			b.write(fmt.Sprintf("f%d", i), "1")
+		}
+		b.slaveHas("extra", "1")
+		b.swept(100)
+		b.start()
+		b.RequestSweep(false)
+		time.Sleep(time.Minute)
+		b.equal()
+		if b.slave.compared > 3 {
+			t.Errorf("%d sweeps", b.slave.compared)
+		}
+	})
+}
+
+// More extras than the dirty set holds must still come to an end.
+func TestMoreExtrasThanTheSetHolds(t *testing.T) {
+	for name, guard := range map[string]config.Guard{"all may go": {Off: true}, "held": {Percent: 30, Min: 5}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := newRig(t, func(m *config.Module) { m.DeleteGuard = guard })
+				b.set = tree.NewSet(10)
+				b.write("d/keep", "1")
+				b.slaveHas("d/keep", "1")
+				for i := range 40 {
+					b.slaveHas(fmt.Sprintf("d/extra%d", i), "1")
+				}
+				b.swept(2)
+				b.start()
+				b.RequestSweep(false)
+				time.Sleep(time.Minute)
+				if !guard.Off {
+					if b.held() != 40 {
+						t.Errorf("%d are held", b.held())
+					}
+					b.approveAll()
+					time.Sleep(time.Minute)
+				}
+				b.equal()
+				if n := len(b.batches()); n > 20 {
+					t.Errorf("%d runs", n)
+				}
+				if !b.isClean() {
+					t.Error("not clean")
+				}
+			})
+		})
+	}
+}
+
+// What cannot be looked at is tried again ever more slowly, and hinders nothing
+// else.
+func TestPartialSweep(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.write("f", "1")
+		b.write("closed/g", "1")
+		b.slave.closed = "closed"
+		b.start()
+		b.RequestSweep(false)
+		time.Sleep(time.Second)
+		b.slaveIs(true, "f")
+		b.slaveIs(false, "closed/g")
+		time.Sleep(time.Hour)
+		if b.isClean() || b.slave.compared > 30 {
+			t.Errorf("clean %v after %d sweeps", b.isClean(), b.slave.compared)
+		}
+		b.slave.mu.Lock()
+		b.slave.closed = ""
+		b.slave.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		b.equal()
+		if !b.isClean() {
+			t.Errorf("not clean: %+v", b.snapshot("", false))
+		}
+	})
+}
+
+func TestFirstSyncHoldsWhatTheSlaveHas(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, func(m *config.Module) { m.FirstSync = "merge" })
+		b.slaveHas("theirs/f", "1")
+		b.slaveHas("ours/theirs", "1")
+		b.write("ours/f", "1")
+		b.start()
+		b.RequestSweep(false)
+		b.Mark("ours", tree.Content|tree.Deep, false)
+		time.Sleep(time.Minute)
+		b.slaveIs(true, "theirs/f", "ours/theirs", "ours/f")
+		if b.held() != 3 {
+			t.Errorf("%d are held", b.held())
+		}
+		h, _ := b.Held()
+		b.slaveHas("late", "1")
+		b.RequestSweep(false)
+		time.Sleep(time.Minute)
+		if b.Approve(h.Digest) {
+			t.Error("an approval of less than is held was taken")
+		}
+		b.slaveIs(true, "theirs/f", "late")
+		b.approveAll()
+		time.Sleep(time.Minute)
+		b.equal()
+	})
+}
+
+// Deletes that are seen before the first sweep ended are few, or held.
+func TestEventDeletesBeforeTheFirstSweep(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, func(m *config.Module) { m.FirstSync = "merge" })
+		b.fill("d", 60)
+		b.start()
+		b.goes("d")
+		time.Sleep(time.Minute)
+		b.slaveIs(true, "d/f001")
+		if b.held() != 61 {
+			t.Errorf("%d are held", b.held())
+		}
+	})
+}
+
+func TestLostMountIsNotSwept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, func(m *config.Module) { m.DeleteGuard = config.Guard{Off: true} })
+		b.swept(10)
+		b.slaveHas("m/f", "1")
+		b.write("m/under", "1")
+		b.root.set(nil, root.Difference{Path: "m"})
+		b.start()
+		b.RequestSweep(false)
+		time.Sleep(time.Minute)
+		b.slaveIs(true, "m/f")
+		b.slaveIs(false, "m/under")
 	})
 }

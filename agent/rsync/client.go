@@ -40,13 +40,18 @@ type Config struct {
 	Options Options
 	Spawner Spawner
 	Log     *slog.Logger // nil: no log
+	// Spares bounds the waiting connections of all clients that share it; nil
+	// for no bound of its own. See Client.Warm.
+	Spares chan struct{}
 }
 
-// Client runs rsync for one module and one target. It holds no state between
-// calls and may be used by several goroutines; that two runs never write to
-// the same slave directory at once is the caller's to see to.
+// Client runs rsync for one module and one target. Between calls it holds
+// nothing but waiting connections, while Warm runs. It may be used by several
+// goroutines; that two runs never write to the same slave directory at once is
+// the caller's to see to.
 type Client struct {
-	cfg Config
+	cfg    Config
+	spares *spares
 }
 
 // New returns a Client; it starts nothing.
@@ -60,7 +65,7 @@ func New(cfg Config) *Client {
 	def(&cfg.Options.Timeout, time.Minute)
 	def(&cfg.Options.ConnectTimeout, 10*time.Second)
 	def(&cfg.Options.Stall, 5*time.Minute)
-	return &Client{cfg: cfg}
+	return &Client{cfg: cfg, spares: newSpares(cfg.Spares)}
 }
 
 func def(d *time.Duration, value time.Duration) {

@@ -1,7 +1,6 @@
 package rsync
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -66,12 +65,13 @@ func (r *report) reachable() bool {
 // collector turns the output of one process into a report. Its two writers are
 // used by one goroutine each.
 type collector struct {
-	dest   Dest
-	onItem func(item)
+	dest Dest
 
 	mu    sync.Mutex
+	sink  func(item) // nil before there is a list
 	words tail
 	rep   report
+	items int
 
 	out   atomic.Int64 // bytes of all output
 	other atomic.Int64 // bytes that were no items
@@ -91,7 +91,20 @@ func (c *collector) itemLine(b []byte) {
 		c.otherLine(b)
 		return
 	}
-	c.onItem(it)
+	c.mu.Lock()
+	sink := c.sink
+	c.items++
+	c.mu.Unlock()
+	if sink != nil {
+		sink(it)
+	}
+}
+
+// setSink says who takes the items. There are none before the list is given.
+func (c *collector) setSink(sink func(item)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sink = sink
 }
 
 func (c *collector) otherLine(b []byte) {
@@ -121,36 +134,91 @@ func (c *collector) longLine() {
 	c.rep.odd = true
 }
 
+// process is a started rsync that waits for its list.
+type process struct {
+	c      *Client
+	mode   mode
+	cmd    *exec.Cmd
+	child  *proc.Child
+	feed   *os.File // its standard input
+	col    *collector
+	stdout *lines
+	stderr *lines
+	born   time.Time
+}
+
 // exec runs rsync once with the given list, entries as newList makes them, and
 // returns when its whole process group is gone. onItem is called from another
 // goroutine, but never after exec has returned.
 func (c *Client) exec(ctx context.Context, dir *os.File, m mode, list []byte, onItem func(item)) *report {
-	col := &collector{dest: c.cfg.Dest, onItem: onItem, words: tail{max: maxText}}
 	if err := ctx.Err(); err != nil {
 		return &report{err: &Error{Class: Transient, Code: -1, Err: err}}
 	}
 	if removed(dir) {
 		return &report{err: &Error{Class: SourceGone, Code: -1, Text: "source directory was removed", Hint: hintSource}}
 	}
-	stdout, stderr := col.stdout(), col.stderr()
-	cmd := exec.Command(c.cfg.Bin, c.args(m)...)
-	cmd.Env = environ()
-	cmd.ExtraFiles = []*os.File{dir}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(list), stdout, stderr
-	cmd.WaitDelay = stopGrace
-	start := time.Now()
-	child, err := c.cfg.Spawner.Start(cmd)
+	defer c.spares.wish(dir, m)
+	if p := c.spares.take(dir, m); p != nil {
+		if rep, ok := p.tryWarm(ctx, list, onItem); ok {
+			return rep
+		}
+		c.cfg.Log.Debug("a waiting connection had died", "target", c.cfg.Dest.String())
+	}
+	p, err := c.start(dir, m)
 	if err != nil {
 		return &report{err: startError(err)}
 	}
-	killed := c.watch(ctx, child, col, c.stall(m))
-	err = child.Wait()
-	stdout.flush()
-	stderr.flush()
-	col.rep.err = c.judge(err, killed, col)
-	c.cfg.Log.Debug("rsync ended", "target", c.cfg.Dest.String(), "pid", child.PID(), "args", cmd.Args[1:],
-		"list_bytes", len(list), "took", time.Since(start), "err", col.rep.err.orNil())
-	return &col.rep
+	return p.run(ctx, list, onItem)
+}
+
+// start starts rsync up to where it reads its list.
+func (c *Client) start(dir *os.File, m mode) (*process, error) {
+	theirs, ours, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make pipe for the list: %w", err)
+	}
+	defer theirs.Close()
+	col := &collector{dest: c.cfg.Dest, words: tail{max: maxText}}
+	p := &process{c: c, mode: m, feed: ours, col: col, stdout: col.stdout(), stderr: col.stderr(), born: time.Now()}
+	p.cmd = exec.Command(c.cfg.Bin, c.args(m)...)
+	p.cmd.Env = environ()
+	p.cmd.ExtraFiles = []*os.File{dir}
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs, p.stdout, p.stderr
+	p.cmd.WaitDelay = stopGrace
+	if p.child, err = c.cfg.Spawner.Start(p.cmd); err != nil {
+		ours.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// run hands over the list and waits for the end.
+func (p *process) run(ctx context.Context, list []byte, onItem func(item)) *report {
+	p.col.setSink(onItem)
+	begun := time.Now()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = p.feed.Write(list) // a child that is gone says why by its exit code
+		p.feed.Close()
+	}()
+	killed := p.c.watch(ctx, p.child, p.col, p.c.stall(p.mode))
+	err := p.child.Wait()
+	p.feed.Close() // of a child that never read
+	<-written
+	p.stdout.flush()
+	p.stderr.flush()
+	p.col.rep.err = p.c.judge(err, killed, p.col)
+	p.c.cfg.Log.Debug("rsync ended", "target", p.c.cfg.Dest.String(), "pid", p.child.PID(), "args", p.cmd.Args[1:],
+		"list_bytes", len(list), "waited", begun.Sub(p.born), "took", time.Since(begun), "err", p.col.rep.err.orNil())
+	return &p.col.rep
+}
+
+// discard ends a process that was not given anything: with an empty list rsync
+// does nothing.
+func (p *process) discard() {
+	p.feed.Close()
+	_ = p.child.Stop(stopGrace)
 }
 
 // orNil keeps a nil *Error from becoming a non-nil error.
