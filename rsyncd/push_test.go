@@ -69,8 +69,8 @@ func added() []string {
 	return []string{
 		"", "-c", "--compress", "--compress --compress-choice=zstd --compress-level=3", "--compress --compress-choice=zlib",
 		"--compress --compress-choice=zlibx", "--compress --compress-choice=lz4", "--bwlimit=100M", "--numeric-ids",
-		"-H", "-A", "-X", "-S", "--stats", "-W", "--no-W", "--fsync", "--partial-dir=.rsync-partial", "--partial",
-		"--backup --backup-dir=.trash/1", "--backup --backup-dir=.trash --suffix=.old", "--max-delete=100", "--mkpath", "--skip-compress=gz/jpg",
+		"-H", "-A", "-X", "-S", "-W", "--no-W", "--fsync", "--partial-dir=.rsync-partial", "--partial",
+		"--backup --backup-dir=.trash/1", "--backup --backup-dir=.trash --suffix=.old", "--max-delete=100", "--skip-compress=gz/jpg",
 		"--exclude=*.tmp", "--block-size=2048", "--checksum-choice=md5", "--preallocate", "--executability", "-n", "--fake-super",
 	}
 }
@@ -121,7 +121,7 @@ func TestReceiverTakesPushSweepAndDeletes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, deletes := range []string{"--delete", "--delete-before", "--delete-during", "--delete --max-delete=10"} {
+	for _, deletes := range []string{"--delete", "--delete-during", "--delete --max-delete=10"} {
 		out := must("/dir", sweep+" -n "+deletes)
 		if !strings.Contains(out, "*deleting  |dir/x2/|") || strings.Contains(out, "x1") {
 			t.Errorf("%s lists\n%s", deletes, out)

@@ -141,11 +141,10 @@ func refuse(extra []string) []string {
 const (
 	// optionsOfPushes are what pushes of listed paths, sweeps and the dry runs
 	// that list extras send.
-	optionsOfPushes = "a R d I c delete delete-before delete-during delete-missing-args" +
-		" force timeout no-r modify-window max-delete"
+	optionsOfPushes = "a R I c delete delete-during delete-missing-args force timeout modify-window max-delete"
 	// optionsOfUsers are what a module's configuration may add. --compress goes
 	// by its other names when zlib is chosen.
 	optionsOfUsers = "compress* old-compress new-compress bwlimit numeric-ids hard-links acls xattrs sparse" +
-		" stats whole-file fsync partial partial-dir backup backup-dir suffix mkpath" +
+		" whole-file fsync partial partial-dir backup backup-dir suffix" +
 		" executability preallocate block-size checksum-choice"
 )

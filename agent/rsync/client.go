@@ -25,7 +25,7 @@ type Options struct {
 	ACLs       bool
 	HardLinks  bool
 	NumericIDs bool
-	Extra      []string // further arguments; see CheckExtra
+	Extra      []string // further long options, none that changes which files are sent or deleted
 
 	Timeout        time.Duration // rsync's own I/O timeout; 0: one minute
 	ConnectTimeout time.Duration // 0: ten seconds

@@ -125,32 +125,3 @@ func (c *Client) stall(m mode) time.Duration {
 func seconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
-
-// extraAllowed are the long options that Extra may hold: they change how a
-// file is sent or stored, never which files are sent or deleted nor what rsync
-// prints.
-var extraAllowed = map[string]bool{
-	"--backup": true, "--backup-dir": true, "--block-size": true, "--chmod": true, "--chown": true,
-	"--checksum-choice": true, "--compress-level": true, "--compress-threads": true,
-	"--executability": true, "--fake-super": true, "--fsync": true, "--groupmap": true, "--iconv": true,
-	"--ipv4": true, "--ipv6": true, "--max-alloc": true, "--no-devices": true, "--no-group": true,
-	"--no-owner": true, "--no-perms": true, "--no-specials": true, "--open-noatime": true,
-	"--partial-dir": true, "--preallocate": true, "--skip-compress": true, "--sparse": true,
-	"--suffix": true, "--usermap": true, "--whole-file": true, "--address": true,
-}
-
-// CheckExtra refuses arguments in Options.Extra that would change which paths
-// are sent or deleted, or what this package reads from rsync. Only long
-// options are taken, with their value behind an equals sign.
-func CheckExtra(extra []string) error {
-	for _, arg := range extra {
-		name, _, _ := strings.Cut(arg, "=")
-		if !strings.HasPrefix(arg, "--") {
-			return fmt.Errorf("rsync argument %q: write the long form --name or --name=value", arg)
-		}
-		if !extraAllowed[name] {
-			return fmt.Errorf("rsync argument %q: not allowed here, remove it", name)
-		}
-	}
-	return nil
-}

@@ -289,18 +289,6 @@ func TestArgs(t *testing.T) {
 	}
 }
 
-func TestCheckExtra(t *testing.T) {
-	if err := CheckExtra([]string{"--fsync", "--chmod=D755", "--partial-dir=.p"}); err != nil {
-		t.Error(err)
-	}
-	for _, bad := range []string{"--delete", "-r", "-av", "--recursive", "--out-format=x", "--files-from=x", "--rsh=sh", "--dry-run", "", "x",
-		"--chmod", "--remove-source-files", "--inplace", "--exclude=x", "--password-file=x", "--max-size=1"} {
-		if err := CheckExtra([]string{bad}); (err == nil) != (bad == "--chmod") {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-}
-
 func TestNewList(t *testing.T) {
 	got := string(newList([]tree.Path{"b", "a/b"}, []tree.Path{"a.b", "#x", "a", "b"}))
 	if want := "/#x\x00/a\x00/a/b\x00/a.b\x00/b\x00"; got != want {

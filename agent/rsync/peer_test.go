@@ -78,17 +78,6 @@ func TestChildSeesNoSecret(t *testing.T) {
 	}
 }
 
-func TestExtraIsChecked(t *testing.T) {
-	w := newWorld(t)
-	w.write("f", "1")
-	w.opts.Extra = []string{"--delete"}
-	o := w.send(rsync.Batch{Send: paths("f")})
-	w.wantErr(o, rsync.Usage, "f")
-	if o.Stats.Runs != 0 {
-		t.Error("rsync was run")
-	}
-}
-
 func TestProbe(t *testing.T) {
 	w := newWorld(t)
 	motd := filepath.Join(t.TempDir(), "motd")

@@ -24,11 +24,6 @@ type sending struct {
 func (s *sending) run() Outcome {
 	s.failed = map[tree.Path]int{}
 	s.guard = newGuard(s.dir, len(s.batch.Send)+len(s.batch.Attrs))
-	if err := CheckExtra(s.c.cfg.Options.Extra); err != nil {
-		s.out.Err = &Error{Class: Usage, Code: -1, Err: err}
-		s.failBatch(s.out.Err)
-		return s.out
-	}
 	s.batch.Deep = s.sendable(s.batch.Deep)
 	for _, paths := range []*[]tree.Path{&s.batch.Send, &s.batch.Attrs, &s.batch.Gone} {
 		*paths = slices.DeleteFunc(s.sendable(*paths), isRoot)
