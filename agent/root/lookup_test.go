@@ -95,7 +95,7 @@ func TestLookupStat(t *testing.T) {
 	if err := unix.Lstat(filepath.Join(dir, "d/file"), &st); err != nil {
 		t.Fatal(err)
 	}
-	want := Stat{Mode: st.Mode, Size: 6, MtimeNs: st.Mtim.Nano(), CtimeNs: st.Ctim.Nano(), Ino: st.Ino}
+	want := Stat{Mode: st.Mode, Size: 6, MtimeNs: st.Mtim.Nano(), CtimeNs: st.Ctim.Nano(), Ino: st.Ino, Links: 1}
 	if got[0].Stat != want {
 		t.Errorf("got %+v, want %+v", got[0].Stat, want)
 	}
