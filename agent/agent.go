@@ -147,6 +147,12 @@ func (m *Master) startModule(ctx context.Context, mod config.Module) {
 }
 
 func (m *Master) startReplica(ctx context.Context, s *Source, t config.Target) {
+	r := m.newReplica(s, t)
+	s.attach(r)
+	m.crew.start(ctx, replicaKey(s.module.Name, t.Name), r.Run)
+}
+
+func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 	dest := destOf(t)
 	client := rsync.New(rsync.Config{
 		Bin: m.rsync, Source: s.module.Path, Dest: dest, Options: optionsOf(s.module, t),
@@ -158,13 +164,12 @@ func (m *Master) startReplica(ctx context.Context, s *Source, t config.Target) {
 		Probe: func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
 		Void:  m.void,
 		Count: s.guard.count,
+		Sees:  s.sees,
 	}
 	if s.module.Warm {
 		parts.Warm = client.Warm
 	}
-	r := newReplica(parts)
-	s.attach(r)
-	m.crew.start(ctx, replicaKey(s.module.Name, t.Name), r.Run)
+	return newReplica(parts)
 }
 
 // void opens a directory that holds nothing: against it, everything on a slave

@@ -35,9 +35,7 @@ func DesiredMaster(w Wanted, c *config.Master) (provision.Desired, error) {
 			Path: c.Auth.PasswordFile, Content: secrets.RenderClient(w.Secret), Mode: 0o600, Owner: w.owner(), Secret: true,
 		})
 	}
-	var trees []string
 	for _, m := range c.ModuleSpecs {
-		trees = append(trees, m.Path)
 		if _, err := os.Stat(m.Path); err != nil && !w.Staged {
 			d.Warnings = append(d.Warnings, fmt.Sprintf("source directory %s of module %s does not exist yet: create or mount it, replication starts by itself", m.Path, m.Name))
 		}
@@ -46,7 +44,9 @@ func DesiredMaster(w Wanted, c *config.Master) (provision.Desired, error) {
 		return d, nil
 	}
 	d.Files = append(d.Files, sysctl())
-	u, err := unit(MasterUnit, "master.service.tmpl", w.Binary, w.File, trees, []string{c.StateDir})
+	u, err := w.unit(MasterUnit, "master.service.tmpl", place{
+		anywhere: true, writable: []string{c.StateDir, filepath.Dir(c.Socket)},
+	})
 	if err != nil {
 		return d, err
 	}
@@ -77,7 +77,10 @@ func DesiredSlave(ctx context.Context, w Wanted, c *config.Receiver) (provision.
 	if !w.Units {
 		return d, nil
 	}
-	u, err := unit(ReceiverUnit, "receiver.service.tmpl", w.Binary, w.File, trees, append(writable, trees...))
+	u, err := w.unit(ReceiverUnit, "receiver.service.tmpl", place{
+		paths:  append([]string{c.Auth.SecretsFile}, append(writable, trees...)...),
+		mounts: trees, writable: append(writable, trees...), chroot: true,
+	})
 	if err != nil {
 		return d, err
 	}

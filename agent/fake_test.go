@@ -260,6 +260,8 @@ type fakeStore struct {
 	modules map[string]journal.Module
 	err     error // of every Save
 	loadErr error
+	torn    error // of LoadModule
+	saves   int   // of targets
 }
 
 func newFakeStore() *fakeStore {
@@ -286,6 +288,7 @@ func cmpErr(first, second error) error {
 func (f *fakeStore) SaveTarget(module, target string, rec journal.Target) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.saves++
 	if f.err == nil {
 		f.targets[module+"@"+target] = rec
 	}
@@ -296,6 +299,9 @@ func (f *fakeStore) LoadModule(module string) (journal.Module, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	rec, ok := f.modules[module]
+	if f.torn != nil {
+		return rec, f.torn
+	}
 	if f.loadErr != nil || !ok {
 		return rec, cmpErr(f.loadErr, fs.ErrNotExist)
 	}
@@ -334,6 +340,8 @@ func (f *fakeRoot) open() (*view, error) {
 
 func (f *fakeRoot) confirm(*view) error { return nil }
 
+func (f *fakeRoot) trusted() bool { return true }
+
 func (f *fakeRoot) set(err error, lost ...root.Difference) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -351,8 +359,17 @@ type rig struct {
 	target config.Target
 	probe  func(context.Context) (rsync.Greeting, error)
 	places chan struct{}
+	sees   func() bool
 	*Replica
 	stop func()
+}
+
+func failingProbe(err error) func(context.Context) (rsync.Greeting, error) {
+	return func(context.Context) (rsync.Greeting, error) { return rsync.Greeting{}, err }
+}
+
+func answeringProbe(motd string) func(context.Context) (rsync.Greeting, error) {
+	return func(context.Context) (rsync.Greeting, error) { return rsync.Greeting{MOTD: []string{motd}}, nil }
 }
 
 // newRig makes a replica that does not run yet; change adjusts the module.
@@ -390,7 +407,7 @@ func (b *rig) renew() {
 		Module: b.module, Target: b.target, Root: b.root, Slave: b.slave, Store: b.store, Places: b.places,
 		Probe: func(ctx context.Context) (rsync.Greeting, error) { return b.probe(ctx) },
 		Void:  func() (*os.File, error) { return os.Open(b.TempDir()) },
-		Count: func(int64) {}, Log: slog.New(slog.DiscardHandler),
+		Count: func(int64) {}, Sees: func() bool { return b.sees == nil || b.sees() }, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -496,4 +513,10 @@ func (b *rig) isClean() bool { return under(b.Replica, b.clean) }
 func bubble(t *testing.T, run func(*testing.T)) {
 	t.Helper()
 	synctest.Test(t, run)
+}
+
+func (f *fakeStore) setErr(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
 }

@@ -164,15 +164,20 @@ func (g *gate) permit(tops []tree.Path, counts map[tree.Path]int, now time.Time)
 }
 
 // release forgets what was held at or above p, which stands on the master
-// again, and below it when all of that is looked at too.
-func (g *gate) release(p tree.Path, dir, deep bool) {
+// again, and below it when all of that is looked at too. It returns the
+// directories below which the slave may have more that is not: they are not
+// looked at with p.
+func (g *gate) release(p tree.Path, dir, deep bool) (unknown []tree.Path) {
 	back := func(q tree.Path) bool { return q.Contains(p) || deep && p.Contains(q) }
-	if len(g.held) > 0 {
-		maps.DeleteFunc(g.held, func(q tree.Path, _ int) bool { return back(q) })
-	}
-	if len(g.approved) > 0 { // a file may still have to replace the directory that was approved to go
-		maps.DeleteFunc(g.approved, func(q tree.Path, _ approval) bool { return back(q) && (dir || q != p) })
-	}
+	maps.DeleteFunc(g.held, func(q tree.Path, _ int) bool {
+		if back(q) && (q != p || dir) && !(deep && p.Contains(q)) {
+			unknown = append(unknown, q)
+		}
+		return back(q)
+	})
+	// A file may still have to replace the directory that was approved to go.
+	maps.DeleteFunc(g.approved, func(q tree.Path, _ approval) bool { return back(q) && (dir || q != p) })
+	return unknown
 }
 
 // count is the number of entries held.
@@ -215,9 +220,27 @@ func (g *gate) approve(now time.Time) []tree.Path {
 	return list
 }
 
-// confirmed forgets approvals that were carried out.
-func (g *gate) confirmed(paths []tree.Path, failed map[tree.Path]bool) {
-	for _, p := range paths {
+// refresh forgets holds on what a complete sweep no longer found on the slave.
+func (g *gate) refresh(extras []rsync.Extra) {
+	there := map[tree.Path]bool{}
+	for _, e := range extras {
+		for p := e.Path; p != tree.Root && !there[p]; p = p.Parent() {
+			there[p] = true
+		}
+	}
+	maps.DeleteFunc(g.held, func(p tree.Path, _ int) bool { return !there[p] })
+}
+
+// confirmed forgets approvals that were carried out, and holds on what is gone
+// with them. What was sent is there: only a directory in its way may have gone.
+func (g *gate) confirmed(gone, sent []tree.Path, failed map[tree.Path]bool) {
+	done := map[tree.Path]bool{}
+	for _, p := range gone {
+		done[p] = !failed[p]
+	}
+	maps.DeleteFunc(done, func(_ tree.Path, ok bool) bool { return !ok })
+	maps.DeleteFunc(g.held, func(p tree.Path, _ int) bool { return covered(done, p) })
+	for _, p := range slices.Concat(gone, sent) {
 		if !failed[p] {
 			delete(g.approved, p)
 		}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,10 +39,14 @@ type guard struct {
 	module string
 	path   string
 	accept bool // root_change: accept
+	filter []string
 	store  moduleStore
 	log    *slog.Logger
 
 	mu      sync.Mutex
+	loaded  bool // the journal was read
+	trusted bool // and it knew the module
+	renewed bool // but with another path or other rules
 	known   *root.Identity
 	entries int64
 	offered *root.Identity // what an approval would accept, nil for nothing
@@ -69,9 +74,21 @@ type view struct {
 // nested reports whether other file systems are mounted below the root.
 func (v *view) nested() bool { return len(v.identity.Mounts) > 0 }
 
-// load reads what the journal knows. A torn journal knows nothing: the root as
-// it is now becomes the known one, and every delete of the first sweep is held.
+// load reads what the journal knows, once. A torn journal knows nothing: the
+// root as it is now becomes the known one, and every delete of the first sweep
+// is held.
 func (g *guard) load() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.loaded {
+		return nil
+	}
+	err := g.read()
+	g.loaded = err == nil
+	return err
+}
+
+func (g *guard) read() error {
 	rec, err := g.store.LoadModule(g.module)
 	var torn *journal.CorruptError
 	switch {
@@ -83,6 +100,7 @@ func (g *guard) load() error {
 	case err != nil:
 		return fmt.Errorf("load journal of module %s: %w", g.module, err)
 	}
+	g.trusted, g.renewed = true, rec.Path != g.path || !slices.Equal(rec.Filter, g.filter)
 	if rec.Path != g.path {
 		return nil // another tree now stands under this name
 	}
@@ -94,9 +112,21 @@ func (g *guard) load() error {
 	return nil
 }
 
+// knows reports whether the journal knew the module: if not, nobody knows either
+// whether its targets' journals are about this tree. renewed tells that what is
+// to be replicated changed since.
+func (g *guard) knows() (trusted, renewed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.trusted, g.renewed
+}
+
 // open opens the root and checks it. The error is a *blockedError when the
 // module has to wait.
 func (g *guard) open() (*view, error) {
+	if err := g.load(); err != nil { // before anything could be adopted
+		return nil, &blockedError{why: fmt.Sprintf("%v: repair the state directory", err)}
+	}
 	r, err := root.Open(g.path)
 	if err != nil {
 		return nil, &blockedError{why: fmt.Sprintf("source directory %s cannot be opened (%v): mount or create it", g.path, cause(err))}
@@ -131,7 +161,7 @@ func (g *guard) check(r *root.Root) (*view, error) {
 	}
 	if len(v.lost) > 0 {
 		g.offered = &now
-		return v, nil
+		return v, g.checkEmpty(r, now)
 	}
 	g.offered = nil
 	if len(g.known.Added(now)) > 0 {
@@ -160,7 +190,7 @@ func (g *guard) checkEmpty(r *root.Root, now root.Identity) error {
 	}
 	if !empty {
 		g.leftOld = left
-		return nil
+		return g.filled()
 	}
 	if g.entries > 0 && !g.seenGoing() {
 		err := g.offer(now, fmt.Sprintf("source directory %s is empty, and nobody saw its entries going: restore or mount it, or accept it with \"agent approve --module %s\"", g.path, g.module))
@@ -171,10 +201,23 @@ func (g *guard) checkEmpty(r *root.Root, now root.Identity) error {
 		return nil
 	}
 	// Known to be empty from now on, also after a restart.
-	if err := g.save(now, 0); err != nil {
+	if err := g.save(*g.known, 0); err != nil {
 		return g.unwritable(err)
 	}
 	g.entries = 0
+	return nil
+}
+
+// filled notes that the root holds something: from now on it must not be empty
+// unseen, also before a sweep has counted what it holds.
+func (g *guard) filled() error {
+	if g.entries > 0 {
+		return nil
+	}
+	if err := g.save(*g.known, 1); err != nil {
+		return g.unwritable(err)
+	}
+	g.entries = 1
 	return nil
 }
 
@@ -235,7 +278,7 @@ func (g *guard) save(id root.Identity, entries int64) error {
 	if err != nil {
 		return fmt.Errorf("encode root identity: %w", err)
 	}
-	return g.store.SaveModule(g.module, journal.Module{Identity: raw, Entries: entries, Path: g.path})
+	return g.store.SaveModule(g.module, journal.Module{Identity: raw, Entries: entries, Path: g.path, Filter: g.filter})
 }
 
 // approve accepts the offered identity if it still is what digest names.
@@ -276,7 +319,7 @@ func (g *guard) gone(p tree.Path) bool {
 func (g *guard) count(entries int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.known == nil || entries == g.entries {
+	if g.known == nil || entries == g.entries && !g.renewed {
 		return
 	}
 	if err := g.save(*g.known, entries); err != nil {

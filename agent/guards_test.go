@@ -48,14 +48,14 @@ func TestMassDeleteIsHeldUntilApproved(t *testing.T) {
 	l.start()
 	l.inSync()
 	l.must(os.RemoveAll(filepath.Join(l.root, "app")))
-	l.until("deletes are held", func(m status.Module) bool { return m.Targets[0].HeldDeletes == 201 })
-	if got := l.count(0, "app"); got != 200 {
-		t.Errorf("slave has %d of 200 files although the deletes are held", got)
+	l.until("deletes are held", func(m status.Module) bool { return m.Targets[0].HeldDeletes > 140 })
+	if got := l.count(0, "app"); got < 140 {
+		t.Errorf("slave has %d of 200 files although deletes above 30 %% are held", got)
 	}
 	l.write("other", "flows on\n")
 	l.until("other changes flow", func(m status.Module) bool { return m.Targets[0].Pending == 0 && l.count(0, ".") == 2 })
 	held := l.master.Held(status.Scope{})
-	if len(held) != 1 || held[0].Count != 201 {
+	if len(held) != 1 || held[0].Count != l.count(0, "app")+1 {
 		t.Fatalf("held is %+v", held)
 	}
 	l.must(l.master.Approve(status.ApproveRequest{Digests: []string{held[0].Digest}}))
@@ -68,14 +68,14 @@ func TestHeldDeletesSurviveARestart(t *testing.T) {
 	l.start()
 	l.inSync()
 	l.must(os.RemoveAll(filepath.Join(l.root, "app")))
-	l.until("deletes are held", func(m status.Module) bool { return m.Targets[0].HeldDeletes == 201 })
+	l.until("deletes are held", func(m status.Module) bool { return m.Targets[0].HeldDeletes > 140 })
 	l.stop()
 	l.start()
 	l.until("the sweep is done", func(m status.Module) bool {
 		return m.Targets[0].HeldDeletes > 0 && m.Targets[0].State == status.Idle
 	})
-	if got := l.count(0, "app"); got != 200 {
-		t.Errorf("slave has %d of 200 files although the deletes are held", got)
+	if got := l.count(0, "app"); got < 140 {
+		t.Errorf("slave has %d of 200 files although deletes above 30 %% are held", got)
 	}
 }
 

@@ -49,7 +49,7 @@ func (r *Replica) record() journal.Target {
 		FirstSyncDone: r.sweeps.firstDone,
 		LastSuccess:   r.counts.lastSuccess,
 	}
-	pending, held := tree.NewSet(journal.MaxMarks), tree.NewSet(journal.MaxMarks)
+	pending, held := tree.NewSet(journal.MaxMarks-1), tree.NewSet(journal.MaxMarks)
 	pending.Restore(slices.Collect(r.set.All()))
 	pending.Restore(r.flight.batch)
 	for p, t := range r.retries {
@@ -59,8 +59,21 @@ func (r *Replica) record() journal.Target {
 	for _, p := range r.gate.paths() {
 		held.Mark(p, tree.Content)
 	}
+	rec.Failing = rec.Failing[:min(len(rec.Failing), shownPaths)]
 	rec.Pending, rec.Held = pending.Take(), held.Take()
+	if r.sweeps.wanted || r.sweeps.running || r.sweeps.partial || !r.linksAt.IsZero() || len(r.surplus) > 0 {
+		rec.Pending = withSweep(rec.Pending)
+	}
 	return rec
+}
+
+// withSweep adds a sweep that is not done to what the journal keeps. The marks
+// after it stay: they know more than a sweep can see.
+func withSweep(b tree.Batch) tree.Batch {
+	if len(b) > 0 && b[0].Path == tree.Root {
+		b = b[1:]
+	}
+	return slices.Insert(b, 0, tree.Mark{Path: tree.Root, What: tree.Attrs | tree.Content | tree.Deep})
 }
 
 // restore takes up what the journal knows. A record about another remote place
@@ -76,6 +89,8 @@ func (r *Replica) restore() {
 		r.log.Warn("journal of the target cannot be read, its first sweep holds deletes", "error", err)
 	case rec.Remote != remoteName(r.target):
 		r.log.Info("target now stands elsewhere, its journal is not used", "was", rec.Remote)
+	case !r.root.trusted():
+		r.log.Warn("module's own journal is missing, the target's is not used: its first sweep holds deletes")
 	default:
 		r.resume(rec)
 	}

@@ -10,53 +10,64 @@ import (
 const (
 	// maxLinks bounds the names of hard-linked files that a replica remembers.
 	maxLinks = 20_000
-	// linkSweepEvery bounds the sweeps that look for names nobody knows.
-	linkSweepEvery = time.Minute
+	// linkSweepEvery and linkSweepShare bound the sweeps that look for names
+	// nobody knows: so long apart, and so many times as long as one takes.
+	linkSweepEvery = 5 * time.Second
+	linkSweepShare = 20
 )
 
 // links knows the names of files that have several. Writing through one name
 // changes what all of them show, but the kernel reports the one that was used:
 // without this the others would go stale on the slave.
 type links struct {
-	inodes map[uint64]*linked
+	inodes map[uint64]linked
 	names  map[tree.Path]uint64
 	swept  time.Time // when a sweep began last
+	took   time.Duration
 }
 
-type linked struct {
-	names map[tree.Path]bool
-	ctime int64 // of the change whose other names were marked
-}
+// linked holds the known names of one file, each with the change time, in
+// nanoseconds since 1970, that was looked at under it. Files of two file systems
+// may share one, which costs a run too many and no more.
+type linked map[tree.Path]int64
 
 func newLinks() *links {
-	return &links{inodes: map[uint64]*linked{}, names: map[tree.Path]uint64{}}
+	return &links{inodes: map[uint64]linked{}, names: map[tree.Path]uint64{}}
 }
 
-// seen notes that p is a name of the file. When the file changed since its
-// names were last marked it returns the others, and whether some name is not
-// known.
-func (l *links) seen(p tree.Path, s root.Stat) (others []tree.Path, unknown bool) {
+// seen notes that p is a name of the file. When the file changed since it was
+// looked at under that name, it returns the names under which it was not yet.
+func (l *links) seen(p tree.Path, s root.Stat) (others []tree.Path, changed bool) {
 	if len(l.names) >= maxLinks {
-		l.inodes, l.names = map[uint64]*linked{}, map[tree.Path]uint64{}
+		l.inodes, l.names = map[uint64]linked{}, map[tree.Path]uint64{}
 	}
-	l.gone(p)
+	if l.names[p] != s.Ino {
+		l.gone(p)
+	}
 	f := l.inodes[s.Ino]
 	if f == nil {
-		f = &linked{names: map[tree.Path]bool{}}
+		f = linked{}
 		l.inodes[s.Ino] = f
 	}
-	f.names[p] = true
-	l.names[p] = s.Ino
-	if f.ctime == s.CtimeNs {
+	was, known := f[p]
+	f[p], l.names[p] = s.CtimeNs, s.Ino
+	if known && was == s.CtimeNs {
 		return nil, false
 	}
-	f.ctime = s.CtimeNs
-	for q := range f.names {
-		if q != p {
+	for q, at := range f {
+		if at != s.CtimeNs {
 			others = append(others, q)
 		}
 	}
-	return others, uint64(len(f.names)) < s.Links
+	return others, true
+}
+
+// lacks reports whether the file has names that are not known.
+func (l *links) lacks(s root.Stat) bool { return uint64(len(l.inodes[s.Ino])) < s.Links }
+
+// sweepAt is when the next sweep for unknown names may begin.
+func (l *links) sweepAt() time.Time {
+	return l.swept.Add(max(linkSweepEvery, linkSweepShare*l.took))
 }
 
 // gone forgets a name.
@@ -67,8 +78,20 @@ func (l *links) gone(p tree.Path) {
 	}
 	delete(l.names, p)
 	f := l.inodes[ino]
-	delete(f.names, p)
-	if len(f.names) == 0 {
+	delete(f, p)
+	if len(f) == 0 {
 		delete(l.inodes, ino)
+	}
+}
+
+// goneBelow forgets all names at and below paths.
+func (l *links) goneBelow(paths map[tree.Path]bool) {
+	if len(paths) == 0 {
+		return
+	}
+	for p := range l.names {
+		if covered(paths, p) {
+			l.gone(p)
+		}
 	}
 }

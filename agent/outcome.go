@@ -37,20 +37,27 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 		r.sweeps.partial, r.sweeps.wanted = false, true // what could not be looked at can be now
 		poke(r.sweepUp)
 	}
-	if !w.send.Empty() {
-		r.recovered(now)
+	if w.send.Empty() {
+		r.doubt()
+		return
 	}
+	r.recovered(now)
 }
 
-// rest ends a batch that asks nothing of the slave. It says nothing about an
-// outage, which somebody then has to look into.
+// rest ends a batch that asks nothing of the slave.
 func (r *Replica) rest(entries []root.Entry, w work) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.confirm(entries, w, nil)
+	r.doubt()
+}
+
+// doubt follows a batch of which nothing was sent: it does not tell whether an
+// outage lasts, and with nothing left to send only a sweep would find out. Needs
+// the lock.
+func (r *Replica) doubt() {
 	if r.outage.err != nil {
-		r.sweeps.wanted = true
-		poke(r.sweepUp)
+		r.missed()
 	}
 }
 
@@ -162,7 +169,7 @@ func (r *Replica) count(w work, out rsync.Outcome, dirty map[tree.Path]bool, now
 	}
 	r.sweeps.entries = max(0, r.sweeps.entries+int64(s.Created-s.Deletes))
 	r.gate.spent(s.Deletes, now)
-	r.gate.confirmed(slices.Concat(w.send.Gone, w.send.Send), dirty)
+	r.gate.confirmed(w.send.Gone, w.send.Send, dirty)
 }
 
 // recovered ends an outage. Needs the lock.
@@ -208,10 +215,16 @@ func (r *Replica) extras(extras []rsync.Extra) {
 		r.gate.hold(counts, "on the slave before its first sync")
 		return
 	}
-	for _, e := range extras {
-		if !r.gate.holds(e.Path) {
-			r.mark(e.Path, tree.Content)
-		}
+	tops, _ := topmost(extras)
+	r.look(slices.DeleteFunc(tops, r.gate.holds))
+}
+
+// look has paths that only the slave has looked at. They bypass the set: rolled
+// up, they would only be found again. Needs the lock.
+func (r *Replica) look(paths []tree.Path) {
+	for _, p := range paths {
+		r.touch()
+		r.surplus[p] = true
 	}
 	poke(r.wake)
 }

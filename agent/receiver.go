@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"syncagent/agent/config"
 	"syncagent/agent/proc"
@@ -78,10 +79,22 @@ func (r *Receiver) apply(ctx context.Context, c *config.Receiver) error {
 		r.log.Info("changed", "kind", ch.Kind, "path", ch.Path, "action", ch.Action)
 	}
 	if report.Error != nil {
-		return fmt.Errorf("apply configuration: %s: %s", report.Error.Message, report.Error.Hint)
+		return fmt.Errorf("apply configuration: %s: %s", report.Error.Message, r.remedy(report.Error))
 	}
 	return nil
 }
+
+// remedy is the problem's own hint, unless the unit is what is in the way: it
+// allows no more than the directories it was made for.
+func (r *Receiver) remedy(p *provision.Problem) string {
+	if p.Code == provision.CodeRights && managed() {
+		return fmt.Sprintf("the unit allows only the directories it was made for: run \"agent init slave --config %s\"", r.want.File)
+	}
+	return p.Hint
+}
+
+// managed tells whether a service manager runs this process.
+func managed() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
 // secretThere makes sure that there will be a secrets file the daemon accepts.
 func secretThere(w Wanted, c *config.Receiver) error {
@@ -110,6 +123,9 @@ func (r *Receiver) supervise(ctx context.Context, spawner *proc.Spawner) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return daemon.Run(ctx) })
 	g.Go(func() error { return r.rotate(ctx) })
+	if managed() {
+		g.Go(func() error { return r.replaced(ctx) })
+	}
 	return g.Wait()
 }
 
@@ -120,7 +136,9 @@ func (r *Receiver) current() *config.Receiver {
 }
 
 func (r *Receiver) command() *exec.Cmd {
-	return exec.Command(r.want.Rsync, "--daemon", "--no-detach", "--config="+r.current().ConfFile)
+	cmd := exec.Command(r.want.Rsync, "--daemon", "--no-detach", "--config="+r.current().ConfFile)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // above all not our password
+	return cmd
 }
 
 // check asks the daemon for a greeting, and its own parser whether it lets in
@@ -196,6 +214,42 @@ func (r *Receiver) Status() supervise.Status {
 		return supervise.Status{State: supervise.Starting}
 	}
 	return r.daemon.Status()
+}
+
+const replacedLook = 5 * time.Second
+
+// replaced fails when a module's directory that could be written no longer can.
+// The unit makes the directories that stood when it started writable, each by a
+// mount: a new one in the place of such a directory is read-only until the
+// service manager starts us again. A disk that is read-only indeed is so then,
+// too, and ends nobody twice.
+func (r *Receiver) replaced(ctx context.Context) error {
+	tick := time.NewTicker(replacedLook)
+	defer tick.Stop()
+	for was := map[string]bool{}; ; {
+		for _, m := range r.current().Modules {
+			now, known := writable(m.Path)
+			if known && was[m.Path] && !now {
+				return fmt.Errorf("directory %s of module %s has become read-only, as one does that takes the place of another: starting again", m.Path, m.Name)
+			}
+			was[m.Path] = was[m.Path] || now
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// writable tells whether the file system of a directory is mounted so; known is
+// false when there is no such directory.
+func writable(dir string) (yes, known bool) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return false, false
+	}
+	return st.Flags&unix.ST_RDONLY == 0, true
 }
 
 const (

@@ -34,10 +34,11 @@ type targetStore interface {
 }
 
 // opener opens the module's root if the guard lets it, and says later whether
-// it would still let it.
+// it would still let it. Trusted says whether the module's journal knew it.
 type opener interface {
 	open() (*view, error)
 	confirm(*view) error
+	trusted() bool
 }
 
 // burstSettle is how long the set must be quiet before a burst of deletes
@@ -47,6 +48,10 @@ const (
 	burstDeletes = 8
 	saveEvery    = time.Second
 )
+
+// surplusPortion is about how many paths a batch has at most when what only the
+// slave has is looked at: fewer than a set holds, which would roll them up.
+const surplusPortion = 10_000
 
 // Replica keeps one module on one target equal to the master's tree. It owns
 // the target's dirty set and its connection; nothing it does delays another.
@@ -61,21 +66,25 @@ type Replica struct {
 	warm    func(context.Context) error // keeps connections waiting; nil for none
 	void    func() (*os.File, error)    // opens a directory with nothing in it
 	counted func(int64)                 // told how many entries a sweep saw
+	sees    func() bool                 // whether every change so far was marked
 	log     *slog.Logger
 
 	wake    chan struct{} // something for the live loop to look at
 	sweepUp chan struct{} // something for the sweep loop to look at
 	saveUp  chan struct{} // something for the journal
+	ended   chan struct{} // closed at the end of Run
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and renewed at each change that a waiter may care for
 	set     *tree.Set
+	surplus map[tree.Path]bool // seen on the slave alone and to be looked at, a portion a batch
 	marks   settling
 	flight  flight
+	pushes  int64 // begun so far
 	retries map[tree.Path]*retry
 	gate    *gate
 	links   *links
-	linksAt time.Time // when a sweep shall look for unknown names; zero for never
+	linksAt time.Time // when a sweep shall look for unknown names of files; zero for never
 	outage  outage
 	tried   int64 // times the target as a whole was found not to take changes
 	sweeps  sweepState
@@ -139,6 +148,7 @@ type replicaParts struct {
 	Warm   func(context.Context) error
 	Void   func() (*os.File, error)
 	Count  func(int64)
+	Sees   func() bool
 	Log    *slog.Logger
 }
 
@@ -154,12 +164,15 @@ func newReplica(p replicaParts) *Replica {
 		warm:    p.Warm,
 		void:    p.Void,
 		counted: p.Count,
+		sees:    p.Sees,
 		log:     p.Log.With("module", p.Module.Name, "target", p.Target.Name),
 		wake:    make(chan struct{}, 1),
 		sweepUp: make(chan struct{}, 1),
 		saveUp:  make(chan struct{}, 1),
+		ended:   make(chan struct{}),
 		changed: make(chan struct{}),
 		set:     tree.NewSet(tree.DefaultCap),
+		surplus: map[tree.Path]bool{},
 		retries: map[tree.Path]*retry{},
 		gate:    newGate(p.Module.DeleteGuard),
 		links:   newLinks(),
@@ -170,6 +183,7 @@ func newReplica(p replicaParts) *Replica {
 // Run sends what is marked and sweeps when asked until ctx ends, then saves
 // what is not confirmed.
 func (r *Replica) Run(ctx context.Context) error {
+	defer close(r.ended)
 	r.restore()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.live(ctx) })
@@ -194,13 +208,24 @@ func (r *Replica) Mark(p tree.Path, what tree.What, gone bool) {
 	poke(r.wake)
 }
 
+// mark needs the lock. A deep mark of the root is a sweep; in the set it would
+// swallow marks that know more than a sweep can see.
 func (r *Replica) mark(p tree.Path, what tree.What) {
+	if p == tree.Root && what&tree.Deep != 0 {
+		r.missed()
+		return
+	}
+	r.touch()
+	r.set.Mark(p, what)
+}
+
+// touch notes that there is something more to look at now.
+func (r *Replica) touch() {
 	now := time.Now()
 	if r.marks.first.IsZero() {
 		r.marks.first = now
 	}
 	r.marks.last = now
-	r.set.Mark(p, what)
 }
 
 // poke tells a loop to look again; one that was told already needs no more.
@@ -254,7 +279,7 @@ func (r *Replica) due(now time.Time) (wait time.Duration, some bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := r.recall(now)
-	if r.set.Len() > 0 {
+	if r.set.Len()+len(r.surplus) > 0 {
 		next = r.settled()
 	}
 	if !next.IsZero() && next.Before(r.outage.notBefore) {
@@ -293,13 +318,23 @@ func (r *Replica) settled() time.Time {
 	return end
 }
 
-// take empties the set into a batch.
+// take empties the set into a batch, with a portion of what is surplus.
 func (r *Replica) take() tree.Batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := r.set.Take()
+	for p := range r.surplus {
+		if len(b) >= surplusPortion {
+			break
+		}
+		b = append(b, tree.Mark{Path: p, What: tree.Attrs | tree.Content | tree.Deep})
+		delete(r.surplus, p)
+	}
 	r.flight = flight{marks: len(b), since: r.marks.first, batch: b}
-	r.marks = settling{}
+	r.pushes++
+	if len(r.surplus) == 0 {
+		r.marks = settling{}
+	}
 	r.gate.exempt = 0
 	return b
 }
@@ -310,7 +345,7 @@ func (r *Replica) land(now time.Time) {
 	started := r.flight
 	r.flight = flight{}
 	if r.clean() {
-		r.counts.inSync = now
+		r.counts.inSync = r.asOf(now)
 		if !started.since.IsZero() {
 			r.log.Debug("target is equal", "marks", started.marks)
 		}
@@ -319,10 +354,22 @@ func (r *Replica) land(now time.Time) {
 	r.tellChange()
 }
 
+// asOf is when a clean target was last known to be equal: now while every change
+// is seen, else when the last sweep began. Needs the lock.
+func (r *Replica) asOf(now time.Time) time.Time {
+	switch {
+	case r.sees():
+		return now
+	case r.sweeps.began.After(r.counts.inSync):
+		return r.sweeps.began
+	}
+	return r.counts.inSync
+}
+
 // clean reports whether nothing is known to differ. Needs the lock.
 func (r *Replica) clean() bool {
-	return r.set.Len() == 0 && r.flight.marks == 0 && len(r.retries) == 0 && len(r.gate.held) == 0 &&
-		r.outage.err == nil && r.sweeps.complete && !r.sweeps.wanted
+	return r.set.Len()+len(r.surplus)+r.flight.marks+len(r.retries)+len(r.gate.held) == 0 &&
+		r.outage.err == nil && r.sweeps.complete && !r.sweeps.wanted && !r.sweeps.running && r.linksAt.IsZero()
 }
 
 func (r *Replica) state(now time.Time) status.State {
@@ -335,7 +382,7 @@ func (r *Replica) state(now time.Time) status.State {
 		return status.Sending
 	case r.sweeps.running:
 		return status.Sweeping
-	case r.set.Len() > 0:
+	case r.set.Len()+len(r.surplus) > 0:
 		return status.Settling
 	}
 	return status.Idle

@@ -43,14 +43,17 @@ func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 	}
 	t.InSyncAsOf = status.Time{Time: r.counts.inSync}
 	if r.clean() && blocked == "" && !unsettled {
-		t.InSyncAsOf = status.Time{Time: now}
+		t.InSyncAsOf = status.Time{Time: r.asOf(now)}
 	}
 	return t
 }
 
 // pending counts the marks that are not confirmed.
 func (r *Replica) pending() int {
-	n := r.set.Len() + r.flight.marks
+	n := r.set.Len() + len(r.surplus) + r.flight.marks
+	if !r.sweeps.oldest().IsZero() {
+		n++ // the sweep is a mark, too
+	}
 	for _, t := range r.retries {
 		if !t.next.IsZero() {
 			n++
@@ -70,6 +73,7 @@ func (r *Replica) oldest() time.Time {
 	if r.flight.marks > 0 {
 		earlier(r.flight.since)
 	}
+	earlier(r.sweeps.oldest())
 	for _, t := range r.retries {
 		earlier(t.since)
 	}
@@ -128,9 +132,7 @@ func (r *Replica) Approve(digest string) bool {
 		return false
 	}
 	paths := r.gate.approve(time.Now())
-	for _, p := range paths {
-		r.mark(p, tree.Content|tree.Deep)
-	}
+	r.look(paths)
 	r.sweeps.firstDone = r.sweeps.firstDone || r.sweeps.complete
 	r.log.Info("held deletes were approved", "paths", len(paths))
 	poke(r.wake)

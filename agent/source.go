@@ -45,7 +45,7 @@ func newSource(m config.Module, store moduleStore, log *slog.Logger) *Source {
 	log = log.With("module", m.Name)
 	return &Source{
 		module: m,
-		guard:  &guard{module: m.Name, path: m.Path, accept: m.RootChange == "accept", store: store, log: log},
+		guard:  &guard{module: m.Name, path: m.Path, accept: m.RootChange == "accept", filter: m.Filter, store: store, log: log},
 		log:    log,
 		look:   make(chan struct{}, 1),
 		ready:  make(chan struct{}),
@@ -64,7 +64,9 @@ func (s *Source) Run(ctx context.Context) error {
 		if !ok {
 			return nil
 		}
-		s.watch(ctx, root)
+		if s.watch(ctx, root) != nil {
+			s.pause(ctx)
+		}
 	}
 }
 
@@ -77,18 +79,23 @@ func (s *Source) await(ctx context.Context) (string, bool) {
 			return v.Path(), true
 		}
 		s.readyOnce.Do(func() { close(s.ready) })
-		select {
-		case <-ctx.Done():
-		case <-s.look:
-		case <-time.After(recheckEvery):
-		}
+		s.pause(ctx)
 	}
 	return "", false
 }
 
+// pause waits before the root is looked at again.
+func (s *Source) pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-s.look:
+	case <-time.After(recheckEvery):
+	}
+}
+
 // watch runs one watcher until it ends or the root is no longer the one it
 // watches.
-func (s *Source) watch(ctx context.Context, root string) {
+func (s *Source) watch(ctx context.Context, root string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w := watch.New(watch.Config{
@@ -105,9 +112,10 @@ func (s *Source) watch(ctx context.Context, root string) {
 	cancel()
 	<-done
 	s.unwatch(w)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, watch.ErrRootLost) {
+	if err != nil && !errors.Is(err, watch.ErrRootLost) {
 		s.log.Warn("watcher stopped, starting it again", "error", err)
 	}
+	return err
 }
 
 // recheck returns when the guard no longer lets the root pass.
@@ -175,8 +183,9 @@ func (s *Source) watchReady() {
 	s.watching, s.started = true, true
 	s.mu.Unlock()
 	s.readyOnce.Do(func() { close(s.ready) })
+	_, renewed := s.guard.knows()
 	for _, r := range s.Replicas() {
-		r.watched(again || s.module.Sweep.AtStart)
+		r.watched(again || renewed || s.module.Sweep.AtStart)
 	}
 }
 
@@ -206,6 +215,19 @@ func (s *Source) detach(target string) {
 	s.replicas = slices.DeleteFunc(slices.Clone(s.replicas), func(r *Replica) bool { return r.target.Name == target })
 }
 
+// sees reports whether every change so far was marked: the whole tree is
+// watched, and nothing that is known to have changed is still being set up.
+func (s *Source) sees() bool {
+	s.mu.Lock()
+	w, watching := s.watcher, s.watching && s.blocked == ""
+	s.mu.Unlock()
+	if w == nil || !watching {
+		return false
+	}
+	st := w.Stats()
+	return st.Unsettled == 0 && st.BlindCount == 0 && st.Backend != string(watch.Poll)
+}
+
 // open opens the root if the guard lets it, and keeps what it said.
 func (s *Source) open() (*view, error) {
 	v, err := s.guard.open()
@@ -218,6 +240,15 @@ func (s *Source) open() (*view, error) {
 	}
 	s.note(why)
 	return v, err
+}
+
+// trusted reports whether the targets' journals can be about this root.
+func (s *Source) trusted() bool {
+	if s.guard.load() != nil {
+		return false
+	}
+	trusted, _ := s.guard.knows()
+	return trusted
 }
 
 // confirm asks the guard once more.
@@ -247,7 +278,7 @@ func (s *Source) note(why string) {
 		s.log.Info("module is no longer blocked")
 		for _, r := range s.Replicas() {
 			r.Recover()
-			r.RequestSweep(false)
+			r.Mark(tree.Root, tree.Deep, false)
 		}
 	}
 }

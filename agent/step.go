@@ -23,6 +23,8 @@ type work struct {
 	replace []root.Entry // no directories, where the slave may have one
 	failed  []rsync.Failure
 	back    map[tree.Path]bool // put back until their file system is mounted again
+	missing map[tree.Path]bool
+	linked  []root.Stat // files of several names that changed
 }
 
 // step takes the batch that stands and brings the slave to it once.
@@ -125,7 +127,7 @@ func (w *work) idle() bool {
 
 // sort says of each entry what has to be done about it.
 func (r *Replica) sort(v *view, entries []root.Entry) work {
-	w := work{back: map[tree.Path]bool{}}
+	w := work{back: map[tree.Path]bool{}, missing: map[tree.Path]bool{}}
 	for _, e := range entries {
 		switch {
 		case v.below(e.Path), e.State == root.Missing && v.above(e.Path):
@@ -135,26 +137,25 @@ func (r *Replica) sort(v *view, entries []root.Entry) work {
 		case e.State == root.Missing:
 			r.sortMissing(&w, e)
 		case e.Path == tree.Root:
-			r.sortRoot(e)
+			sortRoot(&w, e)
 		default:
 			r.sortPresent(&w, e)
 		}
 	}
+	r.relink(&w)
 	return w
 }
 
-// sortRoot turns a deep mark of the root into a sweep. The root's own
-// attributes belong to the slave.
-func (r *Replica) sortRoot(e root.Entry) {
+// sortRoot sends everything when the whole set rolled up to the root: a sweep
+// would find the same again. The root's own attributes belong to the slave.
+func sortRoot(w *work, e root.Entry) {
 	if e.What&tree.Deep != 0 {
-		r.RequestSweep(false)
+		w.send.Deep = append(w.send.Deep, tree.Root)
 	}
 }
 
 func (r *Replica) sortMissing(w *work, e root.Entry) {
-	r.mu.Lock()
-	r.links.gone(e.Path)
-	r.mu.Unlock()
+	w.missing[e.Path] = true
 	rules := r.module.Rules
 	if r.module.Delete && !(rules.Excludes(e.Path, false) && rules.Excludes(e.Path, true)) {
 		w.gone = append(w.gone, e)
@@ -166,9 +167,13 @@ func (r *Replica) sortPresent(w *work, e root.Entry) {
 		return
 	}
 	r.mu.Lock()
-	r.gate.release(e.Path, e.Stat.IsDir(), e.What&tree.Deep != 0)
+	for _, p := range r.gate.release(e.Path, e.Stat.IsDir(), e.What&tree.Deep != 0) {
+		r.remark(p, tree.Deep)
+	}
 	if e.Stat.IsRegular() && e.Stat.Links > 1 {
-		r.relink(e)
+		r.link(w, e)
+	} else {
+		r.links.gone(e.Path)
 	}
 	r.mu.Unlock()
 	switch {
@@ -189,16 +194,31 @@ func wasDirectory(e root.Entry) bool {
 	return e.Marks > 1 || slices.ContainsFunc(e.Batch, func(m tree.Mark) bool { return m.What&tree.Deep != 0 })
 }
 
-// relink marks the other names of a file. Needs the lock.
-func (r *Replica) relink(e root.Entry) {
-	others, unknown := r.links.seen(e.Path, e.Stat)
+// link marks the other names of a file. Needs the lock.
+func (r *Replica) link(w *work, e root.Entry) {
+	others, changed := r.links.seen(e.Path, e.Stat)
 	for _, p := range others {
-		r.mark(p, tree.Content)
+		r.remark(p, tree.Content)
 	}
-	if unknown && r.linksAt.IsZero() {
-		r.linksAt = r.links.swept.Add(linkSweepEvery)
-		poke(r.sweepUp)
+	if changed {
+		w.linked = append(w.linked, e.Stat)
 	}
+}
+
+// relink has a sweep look for the names that are not known of files that
+// changed, once the whole batch is.
+func (r *Replica) relink(w *work) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.links.goneBelow(w.missing)
+	if !slices.ContainsFunc(w.linked, r.links.lacks) || !r.linksAt.IsZero() {
+		return
+	}
+	r.linksAt = r.links.sweepAt()
+	if r.sweeps.missed.IsZero() {
+		r.sweeps.missed = time.Now()
+	}
+	poke(r.sweepUp)
 }
 
 // putBack keeps an entry around a lost mount point for the time it is back.
@@ -285,7 +305,7 @@ func (r *Replica) countable(cands []root.Entry) (n int, ok bool) {
 		paths[e.Path] = true
 		n += e.Marks
 	}
-	return n, !r.gate.holdsBelow(paths) && r.gate.fits(n, r.sweeps.entries, time.Now())
+	return n, !r.gate.holdsBelow(paths) && r.gate.fits(n+len(r.surplus), r.sweeps.entries, time.Now())
 }
 
 // inspect asks the slave what exactly would go, spares what the rules exclude,
@@ -333,7 +353,8 @@ func (r *Replica) judge(victims []rsync.Extra) (allowed []tree.Path, n int) {
 	for _, m := range open {
 		rest += m
 	}
-	if rest == 0 || r.gate.fits(rest, r.sweeps.entries, now) {
+	// what is still to be looked at belongs to the same removal
+	if rest == 0 || r.gate.fits(rest+len(r.surplus), r.sweeps.entries, now) {
 		return tops, n + rest
 	}
 	r.gate.brake(open, rest, r.sweeps.entries, now)

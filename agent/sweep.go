@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -12,14 +13,18 @@ import (
 
 // sweepState is what a replica knows of its sweeps.
 type sweepState struct {
-	wanted    bool // one is asked for and not done
-	checksum  bool // ... and it shall read every byte
+	wanted    bool      // one is asked for and not done
+	missed    time.Time // since when the wanted one has to find changes; zero when none is known to be missed
+	finding   time.Time // the same of the running one
+	checksum  bool      // ... and it shall read every byte
 	running   bool
-	partial   bool  // the last one could not look at everything
-	complete  bool  // one was done since the start, or none is asked at the start
-	firstDone bool  // what was on the slave before us has been dealt with
-	entries   int64 // of the module, as far as known
-	done      int64 // sweeps finished
+	partial   bool      // the last one could not look at everything
+	complete  bool      // one was done since the start, or none is asked at the start
+	firstDone bool      // what was on the slave before us has been dealt with
+	entries   int64     // of the module, as far as known
+	done      int64     // sweeps finished
+	began     time.Time // when the last complete one did
+	beside    int64     // pushes begun when the running one began, less one if one was under way
 }
 
 // RequestSweep asks for a comparison of the whole module, with every byte read
@@ -30,6 +35,25 @@ func (r *Replica) RequestSweep(checksum bool) {
 	r.sweeps.checksum = r.sweeps.checksum || checksum
 	r.mu.Unlock()
 	poke(r.sweepUp)
+}
+
+// oldest is since when changes may not be marked; zero when all are.
+func (s *sweepState) oldest() time.Time {
+	if !s.finding.IsZero() {
+		return s.finding
+	}
+	return s.missed
+}
+
+// missed says that changes were not seen, so that a sweep has to find them.
+// Needs the lock.
+func (r *Replica) missed() {
+	if r.sweeps.missed.IsZero() {
+		r.sweeps.missed = time.Now()
+	}
+	r.sweeps.wanted = true
+	poke(r.sweepUp)
+	poke(r.saveUp)
 }
 
 // sweeper compares when asked. It only marks, so it runs beside the live loop.
@@ -84,6 +108,7 @@ func (r *Replica) sweep(ctx context.Context) {
 	r.sweeps.running = false
 	if err != nil {
 		r.sweeps.wanted, r.sweeps.checksum = true, r.sweeps.checksum || checksum
+		r.sweeps.missed, r.sweeps.finding = r.sweeps.oldest(), time.Time{}
 		r.pause(err)
 		return
 	}
@@ -97,7 +122,12 @@ func (r *Replica) sweepStart() (checksum bool) {
 	defer r.mu.Unlock()
 	checksum = r.sweeps.checksum
 	r.sweeps.wanted, r.sweeps.checksum, r.sweeps.running = false, false, true
+	r.sweeps.missed, r.sweeps.finding = time.Time{}, r.sweeps.missed
 	r.linksAt, r.links.swept = time.Time{}, time.Now()
+	r.sweeps.beside = r.pushes
+	if r.flight.marks > 0 {
+		r.sweeps.beside--
+	}
 	r.tellChange()
 	return checksum
 }
@@ -120,13 +150,16 @@ func (r *Replica) compare(ctx context.Context, checksum bool) (rsync.Diff, error
 	return v.known(diff), nil
 }
 
-// known drops what lies below mount points that are lost.
+// known drops what lies below mount points that are lost, and says so.
 func (v *view) known(d rsync.Diff) rsync.Diff {
 	if len(v.lost) == 0 {
 		return d
 	}
 	d.Differ = slices.DeleteFunc(d.Differ, func(c rsync.Change) bool { return v.below(c.Path) })
 	d.Extras = slices.DeleteFunc(d.Extras, func(e rsync.Extra) bool { return v.below(e.Path) })
+	if d.Partial == nil {
+		d.Partial = &rsync.Error{Class: rsync.SourceGone, Text: fmt.Sprintf("what lies on %q was not compared", v.lost[0].Path), Hint: "mount it again"}
+	}
 	return d
 }
 
@@ -145,23 +178,58 @@ func (r *Replica) learn(d rsync.Diff) {
 	for _, c := range d.Differ {
 		r.mark(c.Path, differs(c))
 	}
-	r.sweeps.entries = int64(d.Entries)
-	r.extras(d.Extras)
+	r.sweeps.entries = int64(d.Entries - created(d.Differ))
+	extras := r.settledExtras(d.Extras)
+	if d.Partial == nil && r.pushes == r.sweeps.beside { // else something may be held that was not extra yet
+		r.gate.refresh(extras)
+	}
+	r.extras(extras)
 	if d.Partial == nil && (!r.holdsFirst() || len(r.gate.held) == 0) {
 		r.sweeps.firstDone = true
 	}
 	for _, f := range d.Failed {
+		f.What |= tree.Deep // of a directory, what is in it was skipped
 		r.refused(f, false, time.Now())
 	}
-	r.sweeps.complete, r.sweeps.partial = d.Partial == nil, d.Partial != nil
+	if d.Partial == nil {
+		delete(r.retries, tree.Root)
+	}
+	r.sweeps.finding = time.Time{}
+	r.sweeps.complete = d.Partial == nil
+	r.sweeps.partial = d.Partial != nil && d.Partial.Class != rsync.SourceGone // that one is told when it is back
 	r.sweeps.done++
 	r.counts.connections++
 	r.recovered(time.Now())
+	r.links.took = time.Since(r.links.swept)
+	if r.sweeps.complete {
+		r.sweeps.began = r.links.swept
+	}
 	if r.clean() {
-		r.counts.inSync = time.Now()
+		r.counts.inSync = r.asOf(time.Now())
 	}
 	r.log.Info("sweep done", "entries", d.Entries, "differ", len(d.Differ), "extra", len(d.Extras), "held", r.gate.count())
 	poke(r.wake)
+}
+
+// created counts the entries that the slave lacks.
+func created(changes []rsync.Change) int {
+	n := 0
+	for _, c := range changes {
+		if c.Created() {
+			n++
+		}
+	}
+	return n
+}
+
+// settledExtras drops what looks like the temporary file of an upload if one
+// of ours ran beside the sweep: it may be that one's. Left over ones are found
+// by a sweep that runs alone. Needs the lock.
+func (r *Replica) settledExtras(extras []rsync.Extra) []rsync.Extra {
+	if r.pushes == r.sweeps.beside {
+		return extras
+	}
+	return slices.DeleteFunc(slices.Clone(extras), func(e rsync.Extra) bool { return !e.Dir && e.Temporary() })
 }
 
 // differs says what to mark for one line of a comparison. A directory that the
@@ -188,15 +256,10 @@ func (r *Replica) progress() status.Sweep {
 // watched says that every change is marked from now on. Whatever changed
 // before is found by a sweep, unless the user said that nothing did.
 func (r *Replica) watched(sweep bool) {
-	if sweep {
-		r.RequestSweep(false)
-		return
-	}
 	r.mu.Lock()
-	r.sweeps.complete = r.sweeps.complete || r.sweeps.firstDone
-	need := !r.sweeps.complete
-	r.mu.Unlock()
-	if need { // a target never swept has to be
-		r.RequestSweep(false)
+	defer r.mu.Unlock()
+	r.sweeps.complete = r.sweeps.complete || r.sweeps.firstDone && !sweep
+	if !r.sweeps.complete || sweep { // a target never swept has to be
+		r.missed()
 	}
 }

@@ -70,6 +70,10 @@ func (r *Replica) syncNow(ctx context.Context, tell func(status.SyncUpdate)) {
 		case <-changed:
 		case <-ctx.Done():
 			return
+		case <-r.ended:
+			u.Done, u.Equal, u.Error = true, false, "the target was removed or changed meanwhile: try again"
+			tell(u)
+			return
 		}
 	}
 }
@@ -82,7 +86,7 @@ func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 		State: r.state(time.Now()), Equal: r.clean(),
 	}
 	swept := r.sweeps.done > sweeps && !r.sweeps.wanted && !r.sweeps.running
-	settled := r.set.Len() == 0 && r.flight.marks == 0 && len(r.retries) == r.failingCount()
+	settled := r.set.Len()+len(r.surplus)+r.flight.marks == 0 && len(r.retries) == r.failingCount()
 	down := r.outage.err != nil && r.tried > tried
 	u.Done = swept && settled || down
 	if u.Done {
@@ -98,6 +102,9 @@ func (r *Replica) syncDry(ctx context.Context) status.SyncUpdate {
 	if err != nil {
 		u.Error = err.Error()
 		return u
+	}
+	if !r.module.Delete {
+		d.Extras = nil // they may stay
 	}
 	u.Differ = Differences(d)
 	if d.Partial != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"text/template"
 
@@ -22,24 +23,39 @@ const (
 // unitData fills a unit's template.
 type unitData struct {
 	Binary, Config string
-	Writable       string // paths, each in systemd's quoting
+	Mounts         string // paths, each in systemd's quoting
+	Writable       string // so too
+	Chroot         bool
 	PrivateTmp     bool
 	ProtectHome    bool
 }
 
-// unit renders the unit of a service. Modules may lie anywhere, so what hides
-// temporary and home directories is left out where a module lies there.
-func unit(name, file, binary, config string, trees, writable []string) (provision.Unit, error) {
+// place is where a unit's service has to get at.
+type place struct {
+	paths    []string // everything it reads or writes
+	mounts   []string // what has to be mounted before it starts
+	writable []string
+	anywhere bool // it may be told of further paths while it runs
+	chroot   bool
+}
+
+// unit renders the unit of a service. Modules, and all else that the
+// configuration names, may lie anywhere, so what hides temporary and home
+// directories is left out where something lies there. Temporary files go to
+// the runtime directory, which no such choice makes read-only.
+func (w Wanted) unit(name, file string, p place) (provision.Unit, error) {
+	paths := append([]string{w.Binary, w.File}, p.paths...)
+	if !w.Staged {
+		for _, path := range paths {
+			paths = append(paths, resolved(path))
+		}
+	}
 	data := unitData{
-		Binary: quoteUnit(binary), Config: quoteUnit(config),
-		PrivateTmp:  !anyBelow(trees, "/tmp", "/var/tmp"),
-		ProtectHome: !anyBelow(trees, "/home", "/root", "/run/user"),
+		Binary: quoteExec(w.Binary), Config: quoteExec(w.File),
+		Mounts: quoteAll("", p.mounts), Writable: quoteAll("-", p.writable), Chroot: p.chroot,
+		PrivateTmp:  !p.anywhere && !anyBelow(paths, "/tmp", "/var/tmp"),
+		ProtectHome: !p.anywhere && !anyBelow(paths, "/home", "/root", "/run/user"),
 	}
-	var paths []string
-	for _, w := range writable {
-		paths = append(paths, quoteUnit("-"+w))
-	}
-	data.Writable = strings.Join(paths, " ")
 	t, err := template.ParseFS(unitFiles, "units/hardening.tmpl", "units/"+file)
 	if err != nil {
 		return provision.Unit{}, fmt.Errorf("parse template of unit %s: %w", name, err)
@@ -54,14 +70,35 @@ func unit(name, file, binary, config string, trees, writable []string) (provisio
 	}, nil
 }
 
+// resolved follows the links of a path as far as it exists.
+func resolved(path string) string {
+	for dir, rest := path, ""; dir != "/" && dir != "."; dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(real, rest)
+		}
+	}
+	return path
+}
+
+func quoteAll(prefix string, paths []string) string {
+	var words []string
+	for _, p := range paths {
+		words = append(words, quoteUnit(prefix+p))
+	}
+	return strings.Join(words, " ")
+}
+
+// quoteExec quotes a word of a command, where systemd also expands variables.
+func quoteExec(s string) string { return quoteUnit(strings.ReplaceAll(s, "$", "$$")) }
+
 // quoteUnit writes a word as systemd reads it back: specifiers doubled, quoted
 // where it has to be.
 func quoteUnit(s string) string {
 	s = strings.ReplaceAll(s, "%", "%%")
-	if !strings.ContainsAny(s, " \t\"'\\;$") {
+	if !strings.ContainsAny(s, " \t\"'\\;") {
 		return s
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `$$`).Replace(s) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
 func anyBelow(paths []string, dirs ...string) bool {

@@ -58,6 +58,9 @@ func verifyOne(ctx context.Context, c MasterConfig, s *proc.Spawner, m config.Mo
 		v.Error = err.Error()
 		return v
 	}
+	if !m.Delete {
+		d.Extras = nil // they may stay
+	}
 	v.Entries, v.Differ = d.Entries, Differences(d)
 	if d.Partial != nil {
 		v.Error = d.Partial.Error()
@@ -99,7 +102,7 @@ func (m *Master) SyncAlone(ctx context.Context, req status.SyncRequest, tell fun
 	}
 	return m.with(ctx, func(ctx context.Context) error {
 		for _, mod := range modules {
-			if err := m.startUnwatched(ctx, mod, req.Scope); err != nil {
+			if err := m.startUnwatched(ctx, mod, req); err != nil {
 				return err
 			}
 		}
@@ -107,8 +110,9 @@ func (m *Master) SyncAlone(ctx context.Context, req status.SyncRequest, tell fun
 	})
 }
 
-// startUnwatched starts the replicas in scope without watching their tree.
-func (m *Master) startUnwatched(ctx context.Context, mod config.Module, scope status.Scope) error {
+// startUnwatched starts the replicas in scope without watching their tree. For a
+// dry run they only learn what the journal knows: running, they would send it.
+func (m *Master) startUnwatched(ctx context.Context, mod config.Module, req status.SyncRequest) error {
 	s := newSource(mod, m.store, m.log)
 	if err := s.guard.load(); err != nil {
 		return err
@@ -117,7 +121,13 @@ func (m *Master) startUnwatched(ctx context.Context, mod config.Module, scope st
 	m.sources = append(m.sources, s)
 	m.mu.Unlock()
 	for _, t := range mod.Targets {
-		if scope.Holds(mod.Name, t.Name) {
+		switch {
+		case !req.Holds(mod.Name, t.Name):
+		case req.DryRun:
+			r := m.newReplica(s, t)
+			r.restore()
+			s.attach(r)
+		default:
 			m.startReplica(ctx, s, t)
 		}
 	}

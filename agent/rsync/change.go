@@ -7,6 +7,10 @@ func (b Batch) Empty() bool {
 	return len(b.Send)+len(b.Attrs)+len(b.Gone)+len(b.Deep) == 0
 }
 
+// Temporary reports whether the name is one that a receiver gives a file until
+// it is whole.
+func (e Extra) Temporary() bool { return tempName.MatchString(e.Path.Base()) }
+
 // Created reports whether the slave lacks the path.
 func (c Change) Created() bool { return len(c.Code) > 2 && strings.Trim(c.Code[2:], "+") == "" }
 
