@@ -96,7 +96,7 @@ func (a *app) newInit(role config.Role, o initOptions) (*initRun, error) {
 		r.service = r.defaultService()
 	}
 	r.wanted = agent.Wanted{
-		Version: version, File: r.paths().Config, Root: os.Geteuid() == 0,
+		Version: version, File: r.paths().Config, Root: os.Geteuid() == 0 || o.root != "",
 		Units: r.service == "systemd", Staged: r.root != "", Binary: r.binary(),
 	}
 	return r, r.findRsync()

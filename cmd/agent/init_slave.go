@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -105,7 +104,7 @@ func (r *initRun) slaveContent(o slaveOptions) ([]byte, error) {
 		p := r.paths()
 		ch.StateDir, ch.ConfFile, ch.SecretsFile = p.State, p.RsyncdConf, p.SecretsFile
 	}
-	if old == nil && ch.Port == 0 && os.Geteuid() != 0 {
+	if old == nil && ch.Port == 0 && !r.wanted.Root {
 		ch.Port = 8730
 	}
 	return config.EditReceiver(old, ch)

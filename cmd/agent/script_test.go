@@ -6,7 +6,7 @@ package main
 //
 // A script is a list of commands as package testscript describes them
 // (https://pkg.go.dev/github.com/rogpeppe/go-internal/testscript), followed by
-// files. "go test ./cmd/agent -run TestScripts/^run_rename$" runs one, -v shows all of it,
+// files. "go test ./cmd/agent -run TestScripts/^run_changes$" runs one, -v shows all of it,
 // -testwork keeps its directory, -update writes golden files and the files
 // of a failing cmp anew. Every name is relative to the script's own directory,
 // $WORK. What we add:
@@ -81,6 +81,10 @@ import (
 var update = flag.Bool("update", false, "write golden files and script files anew")
 
 func TestMain(m *testing.M) {
+	// Scripts wait more than they compute; -parallel still has the last word.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"agent": main, "logged": logged})
 }
 

@@ -89,7 +89,7 @@ func statusTable(w io.Writer, s status.Snapshot, now time.Time, color bool) erro
 	for _, m := range s.Modules {
 		for _, t := range m.Targets {
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%d\n", m.Name, t.Name, t.State, t.Pending,
-				seconds(t.Lag), moment(t.InSyncAsOf, now), t.Failing, t.HeldDeletes)
+				seconds(t.Lag), inSync(t, now), t.Failing, t.HeldDeletes)
 		}
 	}
 	if err := tw.Flush(); err != nil {
@@ -163,13 +163,13 @@ func seconds(s float64) string {
 	return time.Duration(s * float64(time.Second)).Round(10 * time.Millisecond).String()
 }
 
-// moment is a time that is "now" when it is.
-func moment(t status.Time, now time.Time) string {
+// inSync says since when a target may differ: "now" is for one that does not.
+func inSync(t status.Target, now time.Time) string {
 	switch {
-	case t.IsZero():
+	case t.InSyncAsOf.IsZero():
 		return "never"
-	case now.Sub(t.Time) < 2*time.Second:
+	case !t.Behind() && now.Sub(t.InSyncAsOf.Time) < 2*time.Second:
 		return "now"
 	}
-	return stamp(t)
+	return stamp(t.InSyncAsOf)
 }
