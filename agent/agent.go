@@ -27,6 +27,7 @@ type Master struct {
 	rsync   string // the rsync binary
 	log     *slog.Logger
 	crew    *crew
+	started chan struct{} // closed when every module was started
 	ready   chan struct{}
 
 	store   *journal.Store
@@ -51,7 +52,7 @@ type MasterConfig struct {
 func NewMaster(c MasterConfig) *Master {
 	return &Master{
 		version: c.Version, rsync: c.Rsync, log: c.Log, config: c.Config,
-		crew: newCrew(), ready: make(chan struct{}),
+		crew: newCrew(), started: make(chan struct{}), ready: make(chan struct{}),
 	}
 }
 
@@ -75,6 +76,7 @@ func (m *Master) Run(ctx context.Context) error {
 		for _, mod := range modules {
 			m.startModule(ctx, mod)
 		}
+		close(m.started)
 		m.crew.start(ctx, "ready", m.awaitReady)
 		select {
 		case <-ctx.Done():
@@ -175,7 +177,9 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 // void opens a directory that holds nothing: against it, everything on a slave
 // is extra.
 func (m *Master) void() (*os.File, error) {
+	m.mu.Lock()
 	dir := filepath.Join(m.config.StateDir, "void")
+	m.mu.Unlock()
 	if err := os.Mkdir(dir, 0o500); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("make empty directory: %w", err)
 	}
@@ -223,6 +227,11 @@ func optionsOf(m config.Module, t config.Target) rsync.Options {
 // changed is touched; a target that was removed loses its journal, so that it
 // starts anew should it come back.
 func (m *Master) Reload(ctx context.Context, next *config.Master) error {
+	select {
+	case <-m.started:
+	default:
+		return errors.New("reload configuration: the agent is still starting: try again")
+	}
 	if next.StateDir != m.config.StateDir || next.Socket != m.config.Socket {
 		return fmt.Errorf("reload configuration: state_dir and socket cannot change while running: restart the agent")
 	}
@@ -288,6 +297,9 @@ func (m *Master) reloadTargets(ctx context.Context, s *Source, next config.Modul
 	}
 	m.forgetRemoved(s.module, next)
 	s.module.Targets = next.Targets
+	for _, r := range s.Replicas() {
+		r.Recover() // whoever reloads has mended something
+	}
 	for _, t := range next.Targets {
 		if !slices.Contains(old, t) {
 			m.log.Info("target added", "module", next.Name, "target", t.Name)

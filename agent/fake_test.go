@@ -75,6 +75,7 @@ type fakeSlave struct {
 	delay    time.Duration // of every call
 	during   func()        // called in the middle of Send
 	closed   tree.Path     // a directory of the master that cannot be read
+	telling  time.Duration // how long Compare takes to tell what it has found
 }
 
 func (f *fakeSlave) wait(ctx context.Context) error {
@@ -229,6 +230,11 @@ func (f *fakeSlave) Compare(ctx context.Context, dir *os.File, _ []tree.Path, _ 
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	defer func(d time.Duration) {
+		f.mu.Unlock()
+		time.Sleep(d)
+		f.mu.Lock()
+	}(f.telling)
 	f.compared++
 	master, err := entriesOf(dir.Name())
 	if err != nil {
@@ -346,177 +352,4 @@ func (f *fakeRoot) set(err error, lost ...root.Difference) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.err, f.lost = err, lost
-}
-
-// rig is one replica between a real directory and a fake slave.
-type rig struct {
-	*testing.T
-	dir    string
-	slave  *fakeSlave
-	store  *fakeStore
-	root   *fakeRoot
-	module config.Module
-	target config.Target
-	probe  func(context.Context) (rsync.Greeting, error)
-	places chan struct{}
-	sees   func() bool
-	*Replica
-	stop func()
-}
-
-func failingProbe(err error) func(context.Context) (rsync.Greeting, error) {
-	return func(context.Context) (rsync.Greeting, error) { return rsync.Greeting{}, err }
-}
-
-func answeringProbe(motd string) func(context.Context) (rsync.Greeting, error) {
-	return func(context.Context) (rsync.Greeting, error) { return rsync.Greeting{MOTD: []string{motd}}, nil }
-}
-
-// newRig makes a replica that does not run yet; change adjusts the module.
-func newRig(t *testing.T, change func(*config.Module)) *rig {
-	t.Helper()
-	b := &rig{
-		T: t, dir: t.TempDir(), store: newFakeStore(),
-		slave:  &fakeSlave{has: entries{}, refuse: map[tree.Path]rsync.Class{}},
-		target: config.Target{Name: "s1", Host: "h", Port: 873, Module: "data"},
-		probe:  func(ctx context.Context) (rsync.Greeting, error) { return rsync.Greeting{}, ctx.Err() },
-		places: make(chan struct{}, 2),
-	}
-	b.root = &fakeRoot{dir: b.dir}
-	b.module = config.Module{Name: "data", Path: b.dir, Delete: true, Settings: config.NewMaster().Settings}
-	b.module.FirstSync = "mirror"
-	if change != nil {
-		change(&b.module)
-	}
-	b.module.Rules = b.rules(b.module.Filter)
-	b.renew()
-	return b
-}
-
-func (b *rig) rules(lines []string) *filter.Rules {
-	b.Helper()
-	rules, err := filter.Compile(lines)
-	b.must(err)
-	return rules
-}
-
-// renew makes another replica of the same parts: an agent that was started
-// again.
-func (b *rig) renew() {
-	b.Replica = newReplica(replicaParts{
-		Module: b.module, Target: b.target, Root: b.root, Slave: b.slave, Store: b.store, Places: b.places,
-		Probe: func(ctx context.Context) (rsync.Greeting, error) { return b.probe(ctx) },
-		Void:  func() (*os.File, error) { return os.Open(b.TempDir()) },
-		Count: func(int64) {}, Sees: func() bool { return b.sees == nil || b.sees() }, Log: slog.New(slog.DiscardHandler),
-	})
-}
-
-// start runs the replica until the test ends or stop is called, which then
-// waits for it.
-func (b *rig) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.Replica.Run(ctx) }()
-	stop := sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			b.Errorf("replica ended: %v", err)
-		}
-	})
-	b.stop = stop
-	b.Cleanup(stop)
-}
-
-func (b *rig) must(err error) {
-	b.Helper()
-	if err != nil {
-		b.Fatal(err)
-	}
-}
-
-func (b *rig) write(name, content string) {
-	b.Helper()
-	path := filepath.Join(b.dir, name)
-	b.must(os.MkdirAll(filepath.Dir(path), 0o755))
-	b.must(os.WriteFile(path, []byte(content), 0o644))
-}
-
-func (b *rig) remove(name string) {
-	b.Helper()
-	b.must(os.RemoveAll(filepath.Join(b.dir, name)))
-}
-
-// both has the content on the master and on the slave.
-func (b *rig) both(name, content string) {
-	b.Helper()
-	b.write(name, content)
-	b.slaveHas(name, content)
-}
-
-func (b *rig) slaveHas(name, content string) {
-	p := tree.Path(name)
-	b.slave.has[p] = content
-	for p = p.Parent(); p != tree.Root; p = p.Parent() {
-		b.slave.has[p] = isDir
-	}
-}
-
-// equal requires the slave's tree to be the master's.
-func (b *rig) equal() {
-	b.Helper()
-	want, err := entriesOf(b.dir)
-	b.must(err)
-	b.slave.mu.Lock()
-	defer b.slave.mu.Unlock()
-	if diff := cmp.Diff(want, b.slave.has); diff != "" {
-		b.Errorf("slave (-want +got):\n%s", diff)
-	}
-}
-
-func (b *rig) slaveIs(has bool, paths ...tree.Path) {
-	b.Helper()
-	b.slave.mu.Lock()
-	defer b.slave.mu.Unlock()
-	for _, p := range paths {
-		if _, there := b.slave.has[p]; there != has {
-			b.Errorf("slave has %q: %v", p, there)
-		}
-	}
-}
-
-// sent returns the batches sent so far and forgets them.
-func (b *rig) batches() []rsync.Batch {
-	b.slave.mu.Lock()
-	defer b.slave.mu.Unlock()
-	list := b.slave.sent
-	b.slave.sent = nil
-	return list
-}
-
-// swept marks the replica as one whose first sweep found everything equal.
-func (b *rig) swept(entries int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.sweeps.complete, b.sweeps.firstDone, b.sweeps.entries = true, true, entries
-}
-
-// under reads a fact of the replica under its lock.
-func under[T any](r *Replica, read func() T) T {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return read()
-}
-
-func (b *rig) isClean() bool { return under(b.Replica, b.clean) }
-
-// bubble runs a test with a clock of its own.
-func bubble(t *testing.T, run func(*testing.T)) {
-	t.Helper()
-	synctest.Test(t, run)
-}
-
-func (f *fakeStore) setErr(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.err = err
 }

@@ -55,12 +55,17 @@ func (g *gate) fits(n int, entries int64, now time.Time) bool {
 	if g.guard.Off {
 		return true
 	}
+	return n <= g.room(entries, now)
+}
+
+// room is how many deletes still are below the brake.
+func (g *gate) room(entries int64, now time.Time) int {
 	gone, held := g.inWindow(now)
-	n += gone + held
-	if g.guard.Files > 0 && n > g.guard.Files {
-		return false
+	most := max(g.guard.Min, int(int64(g.guard.Percent)*(entries+int64(gone))/100))
+	if g.guard.Files > 0 {
+		most = min(most, g.guard.Files)
 	}
-	return n <= g.guard.Min || int64(n)*100 <= int64(g.guard.Percent)*(entries+int64(gone))
+	return most - gone - held
 }
 
 // inWindow counts what was let through and what was held lately: what follows
@@ -91,12 +96,18 @@ func (g *gate) note(n int, held bool, now time.Time) {
 
 // backstop is the most that one run may delete whatever it finds, 0 for no
 // limit: the slave may hold more below a path than the master ever had. A run
-// that meets it fails, and its deletes are counted on the slave next time.
-func (g *gate) backstop(counted int) int {
+// that meets it fails, and its deletes are counted on the slave next time. It is
+// what was counted, rounded up below the brake, so that most runs are alike and
+// find a connection waiting.
+func (g *gate) backstop(counted int, entries int64, now time.Time) int {
 	if g.guard.Off {
 		return 0
 	}
-	return max(counted, 1)
+	round := 16
+	for round < counted {
+		round *= 2
+	}
+	return max(counted, min(round, g.room(entries, now)), 1)
 }
 
 // brake holds n entries at the paths, since there are too many.
@@ -168,15 +179,24 @@ func (g *gate) permit(tops []tree.Path, counts map[tree.Path]int, now time.Time)
 // directories below which the slave may have more that is not: they are not
 // looked at with p.
 func (g *gate) release(p tree.Path, dir, deep bool) (unknown []tree.Path) {
-	back := func(q tree.Path) bool { return q.Contains(p) || deep && p.Contains(q) }
-	maps.DeleteFunc(g.held, func(q tree.Path, _ int) bool {
-		if back(q) && (q != p || dir) && !(deep && p.Contains(q)) {
+	if deep {
+		maps.DeleteFunc(g.held, func(q tree.Path, _ int) bool { return p.Contains(q) })
+		maps.DeleteFunc(g.approved, func(q tree.Path, _ approval) bool { return p.Contains(q) })
+	}
+	for q := p; len(g.held)+len(g.approved) > 0; q = q.Parent() {
+		if q == p && !dir { // it may still have to replace the directory that was approved to go
+			delete(g.held, q)
+			continue
+		}
+		if _, held := g.held[q]; held {
+			delete(g.held, q)
 			unknown = append(unknown, q)
 		}
-		return back(q)
-	})
-	// A file may still have to replace the directory that was approved to go.
-	maps.DeleteFunc(g.approved, func(q tree.Path, _ approval) bool { return back(q) && (dir || q != p) })
+		delete(g.approved, q)
+		if q == tree.Root {
+			break
+		}
+	}
 	return unknown
 }
 

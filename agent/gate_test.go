@@ -103,8 +103,8 @@ func TestSmallRemovalGoesWithoutAsking(t *testing.T) {
 		b.goes("d")
 		time.Sleep(time.Second)
 		b.equal()
-		if sent := b.batches(); len(sent) != 1 || b.slave.asked != 0 {
-			t.Errorf("%d runs, asked %d times", len(sent), b.slave.asked)
+		if sent := b.batches(); len(sent) != 1 || b.asked() != 0 {
+			t.Errorf("%d runs, asked %d times", len(sent), b.asked())
 		}
 	})
 }
@@ -121,7 +121,7 @@ func TestRemovalInBatchesIsOneRemoval(t *testing.T) {
 			b.Mark(tree.Path(name), tree.Content, true)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if got := len(b.slave.has); got < 50 {
+		if got := b.left(tree.Root); got < 50 {
 			t.Errorf("%d of 101 entries are left on the slave", got)
 		}
 		if got := b.held(); got != 50 {
@@ -130,54 +130,21 @@ func TestRemovalInBatchesIsOneRemoval(t *testing.T) {
 	})
 }
 
-// What is held must not go along with a directory above it.
-func TestHeldDoesNotGoWithItsParent(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b := newRig(t, nil)
-		b.fill("a/b", 200)
-		b.both("a/c", "x")
-		b.swept(203)
-		b.start()
-		b.goes("a/b")
-		time.Sleep(time.Minute)
-		if got := b.held(); got != 201 {
-			t.Fatalf("%d are held", got)
-		}
-		b.goes("a")
-		time.Sleep(10 * time.Minute)
-		if got := len(b.slave.has.below("a/b")); got != 201 {
-			t.Errorf("%d of 201 held entries are left", got)
-		}
-		if got := b.held(); got != 203 {
-			t.Errorf("%d are held", got)
-		}
-		b.approveAll()
-		time.Sleep(time.Minute)
-		b.equal()
-	})
-}
-
-func (b *rig) approveAll() {
-	b.Helper()
-	h, ok := b.Held()
-	if !ok || !b.Approve(h.Digest) {
-		b.Error("nothing to approve")
-	}
-}
-
-// The slave may have more at a path than was seen going here.
+// The slave may have more at a path than was seen going here. What one run takes
+// uncounted is little, and the next one counts.
 func TestUncountedDeletesAreHeld(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		b := newRig(t, func(m *config.Module) { m.DeleteGuard = config.Guard{Percent: 30, Min: 10, Files: 20} })
+		b := newRig(t, nil)
 		b.fill("d", 3)
 		for i := range 100 {
 			b.slaveHas(fmt.Sprintf("d/more%d", i), "x")
 		}
-		b.swept(1000)
+		b.swept(104)
 		b.start()
-		b.goes("d")
+		b.remove("d")
+		b.Mark("d", tree.Content, true) // nobody watched what was in it
 		time.Sleep(10 * time.Minute)
-		if got := len(b.slave.has); got < 100 {
+		if got := b.left(tree.Root); got < 104-16 {
 			t.Errorf("%d of 104 entries are left", got)
 		}
 		if b.held() == 0 {
@@ -186,154 +153,34 @@ func TestUncountedDeletesAreHeld(t *testing.T) {
 	})
 }
 
-func TestApprovedDeletesDoNotCount(t *testing.T) {
+// A directory that was small enough to be replaced is counted again when it was
+// not.
+func TestReplacedDirectoryThatGrew(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		b := newRig(t, nil)
-		b.fill("d", 200)
-		b.both("other", "x")
-		b.swept(202)
+		b := newRig(t, func(m *config.Module) { m.DeleteGuard = config.Guard{Percent: 1} })
+		b.fill("d", 3)
+		b.swept(20_000)
+		b.refuse("d", rsync.Partial)
 		b.start()
-		b.goes("d")
-		time.Sleep(time.Minute)
-		b.approveAll()
-		time.Sleep(time.Second)
-		b.remove("other")
-		b.Mark("other", tree.Content, true)
-		time.Sleep(time.Second)
-		b.equal()
-	})
-}
-
-// A removal that is held goes on being one.
-func TestRestOfAHeldRemovalIsHeld(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b := newRig(t, nil)
-		b.fill("d", 200)
-		b.fill("e", 40)
-		b.swept(242)
-		b.start()
-		b.goes("d")
-		time.Sleep(time.Second)
-		b.goes("e")
-		time.Sleep(time.Minute)
-		if got := b.held(); got != 242 {
-			t.Errorf("%d are held", got)
+		b.remove("d")
+		b.write("d", "a file now")
+		b.Mark("d", tree.Content|tree.Deep, true)
+		time.Sleep(500 * time.Millisecond)
+		for i := range 300 {
+			b.slaveHas(fmt.Sprintf("d/more%d", i), "x")
 		}
-		b.approveAll()
-		time.Sleep(time.Second)
-		b.equal()
-	})
-}
-
-func TestApprovalOutlivesAFailure(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b := newRig(t, nil)
-		b.fill("d", 200)
-		b.swept(201)
-		b.start()
-		b.goes("d")
-		time.Sleep(time.Minute)
-		b.slave.refuse["d"] = rsync.Partial
-		b.approveAll()
-		time.Sleep(time.Second)
-		delete(b.slave.refuse, "d")
-		time.Sleep(10 * time.Minute)
-		b.equal()
-	})
-}
-
-func TestApprovalEndsWithItsHour(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b := newRig(t, nil)
-		b.fill("d", 200)
-		b.swept(201)
-		b.start()
-		b.goes("d")
-		time.Sleep(time.Minute)
-		b.slave.down = &rsync.Error{Class: rsync.Transient}
-		b.approveAll()
-		time.Sleep(approvalLasts + time.Minute)
-		b.slave.mu.Lock()
-		b.slave.down = nil
-		b.slave.mu.Unlock()
-		time.Sleep(10 * time.Minute)
-		if got := len(b.slave.has); got != 201 {
-			t.Errorf("%d of 201 entries are left", got)
+		b.accept()
+		for i := range 400 { // runs that may delete, also when it is tried again
+			name := fmt.Sprintf("other%d", i%10)
+			b.slaveHas(name, "x")
+			b.Mark(tree.Path(name), tree.Content, true)
+			time.Sleep(3 * time.Millisecond)
 		}
-		if got := b.held(); got != 201 {
-			t.Errorf("%d are held", got)
+		time.Sleep(time.Hour)
+		if got := b.left("d"); got != 304 {
+			t.Errorf("%d of 304 entries are left", got)
 		}
 	})
-}
-
-// What was approved is what was shown, not what later stands at its path.
-func TestApprovalDoesNotGrow(t *testing.T) {
-	for name, back := range map[string]func(*rig){
-		"more on the slave": func(b *rig) {
-			for i := range 300 {
-				b.slaveHas(fmt.Sprintf("d/more%d", i), "x")
-			}
-		},
-		"again on the master": func(b *rig) {
-			b.write("d/new", "x")
-			b.Mark("d", tree.Content|tree.Deep, false)
-			b.slave.mu.Lock()
-			b.slave.down = nil
-			b.slave.mu.Unlock()
-			time.Sleep(time.Hour / 2)
-			b.goes("d")
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				b := newRig(t, nil)
-				b.fill("d", 200)
-				b.swept(201)
-				b.start()
-				b.goes("d")
-				time.Sleep(time.Minute)
-				b.slave.down = &rsync.Error{Class: rsync.Transient}
-				b.approveAll()
-				time.Sleep(time.Second)
-				back(b)
-				b.slave.mu.Lock()
-				b.slave.down = nil
-				b.slave.mu.Unlock()
-				time.Sleep(20 * time.Minute)
-				if got := len(b.slave.has); got < 200 {
-					t.Errorf("%d entries are left", got)
-				}
-			})
-		})
-	}
-}
-
-func TestHeldIsReleasedWhenItIsBack(t *testing.T) {
-	for name, mark := range map[string]tree.Mark{
-		"itself":      {Path: "a/d", What: tree.Content | tree.Deep},
-		"its parent":  {Path: "a", What: tree.Content | tree.Deep},
-		"its content": {Path: "a/d/f001", What: tree.Content},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				b := newRig(t, nil)
-				b.write("a/keep", "x")
-				b.fill("a/d", 200)
-				b.swept(202)
-				b.start()
-				b.goes("a/d")
-				time.Sleep(time.Minute)
-				for i := range 200 {
-					b.write(fmt.Sprintf("a/d/f%03d", i), "y")
-				}
-				b.Mark(mark.Path, mark.What, false)
-				time.Sleep(time.Minute)
-				if got := b.held(); got != 0 {
-					t.Errorf("%d are held although they stand on the master", got)
-				}
-			})
-		})
-	}
 }
 
 func TestExcludedContentKeepsItsDirectory(t *testing.T) {
@@ -375,7 +222,7 @@ func TestDeletesThatCannotBeAskedAbout(t *testing.T) {
 		b.slaveHas("moved/f", "x")
 		b.write("f", "1")
 		b.swept(3)
-		b.slave.notAsked = &rsync.Error{Class: rsync.Incompatible, Text: "invalid file mode 00"}
+		b.change(func(s *fakeSlave) { s.notAsked = &rsync.Error{Class: rsync.Incompatible, Text: "invalid file mode 00"} })
 		b.start()
 		b.Mark("moved", tree.Content|tree.Deep, true)
 		b.Mark("f", tree.Content, false)
@@ -385,4 +232,70 @@ func TestDeletesThatCannotBeAskedAbout(t *testing.T) {
 			t.Error("clean although a delete was not carried out")
 		}
 	})
+}
+
+func TestBackstop(t *testing.T) {
+	limits := config.Guard{Percent: 30, Min: 50}
+	for _, tt := range []struct {
+		name    string
+		guard   config.Guard
+		spent   int
+		counted int
+		entries int64
+		want    int
+	}{
+		{"few look alike", limits, 0, 3, 1000, 16},
+		{"more are rounded up", limits, 0, 70, 1000, 128},
+		{"never beyond the brake", limits, 0, 299, 1000, 300},
+		{"nothing known", limits, 0, 40, 0, 50},
+		{"nearly used up", limits, 45, 5, 0, 5},
+		{"approved beyond the brake", limits, 0, 5000, 1000, 5000},
+		{"absolute limit", config.Guard{Percent: 30, Min: 50, Files: 5}, 0, 2, 1000, 5},
+		{"off", config.Guard{Off: true}, 0, 3, 1000, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g, now := newGate(tt.guard), time.Now()
+			g.spent(tt.spent, now)
+			if got := g.backstop(tt.counted, tt.entries, now); got != tt.want {
+				t.Errorf("%d instead of %d", got, tt.want)
+			}
+		})
+	}
+}
+
+// That a directory may be in the way is known for as long as it is.
+func TestReplacedDirectoryIsAskedAboutAgain(t *testing.T) {
+	for name, hinder := range map[string]func(*rig){
+		"slave is down":     func(b *rig) { b.breakDown(rsync.Transient) },
+		"path is refused":   func(b *rig) { b.refuse("d", rsync.Partial) },
+		"cannot be asked":   func(b *rig) { b.change(func(s *fakeSlave) { s.notAsked = &rsync.Error{Class: rsync.Partial} }) },
+		"root is blocked":   func(b *rig) { b.root.set(&blockedError{why: "no"}) },
+		"nothing hinders":   func(*rig) {},
+		"changes meanwhile": func(b *rig) { b.Mark("d", tree.Content, false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := newRig(t, nil)
+				b.fill("d", 100)
+				b.slaveHas("other", "x")
+				b.swept(102)
+				b.start()
+				hinder(b)
+				b.remove("d")
+				b.write("d", "a file now")
+				b.Mark("d", tree.Content|tree.Deep, true)
+				time.Sleep(time.Minute)
+				b.accept()
+				b.root.set(nil)
+				b.Mark("other", tree.Content, true) // a run that may delete
+				time.Sleep(time.Hour)
+				if got := b.left("d"); got != 101 || b.held() < 101 {
+					t.Errorf("%d are left, %d are held", got, b.held())
+				}
+				b.approveAll()
+				time.Sleep(time.Minute)
+				b.equal()
+			})
+		})
+	}
 }

@@ -439,6 +439,9 @@ func TestUnwatchedIsNotInSync(t *testing.T) {
 		t.Errorf("in sync as of %v without a watcher", s.InSyncAsOf)
 	}
 	g.setWatcher(watch.New(watch.Config{Root: g.dir}))
+	if s := g.Snapshot().Targets[0]; !s.InSyncAsOf.IsZero() {
+		t.Errorf("in sync as of %v before everything was watched", s.InSyncAsOf)
+	}
 	g.watching = true
 	if s := g.Snapshot().Targets[0]; s.InSyncAsOf.IsZero() {
 		t.Error("not in sync although everything is watched and equal")
@@ -450,4 +453,11 @@ func (g *guarded) watches() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.watching
+}
+
+func TestReloadBeforeTheStartIsRefused(t *testing.T) {
+	m := NewMaster(MasterConfig{Config: config.NewMaster(), Log: slog.New(slog.DiscardHandler)})
+	if err := m.Reload(t.Context(), config.NewMaster()); err == nil || !strings.Contains(err.Error(), "try again") {
+		t.Errorf("error is %v", err)
+	}
 }

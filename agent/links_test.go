@@ -45,7 +45,7 @@ func linkedRig(t *testing.T, names ...string) *rig {
 func TestAllNamesOfAFileAreSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := linkedRig(t, "a", "d/b", "c")
-		if !b.isClean() || b.slave.compared > 0 {
+		if !b.isClean() || b.sweepsSeen() > 0 {
 			t.Error("a sweep is wanted although every name is known")
 		}
 		b.rewrite("d/b", "2")
@@ -76,8 +76,8 @@ func TestUnknownNamesAreSwept(t *testing.T) {
 		}
 		time.Sleep(2 * linkSweepEvery)
 		b.equal()
-		if !b.isClean() || b.slave.compared != 2 {
-			t.Errorf("clean %v after %d sweeps", b.isClean(), b.slave.compared)
+		if !b.isClean() || b.sweepsSeen() != 2 {
+			t.Errorf("clean %v after %d sweeps", b.isClean(), b.sweepsSeen())
 		}
 	})
 }

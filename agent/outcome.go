@@ -70,6 +70,9 @@ func (r *Replica) refuse(entries []root.Entry, failed []rsync.Failure, down bool
 	marked := make(map[tree.Path]tree.What, len(entries))
 	for _, e := range entries {
 		marked[e.Path] = e.What
+		if e.State == root.Present && wasDirectory(e) {
+			marked[e.Path] |= tree.Deep // it may have to replace one next time, too
+		}
 	}
 	for _, f := range failed {
 		f.What |= marked[f.Path] // a missing directory may come back with content

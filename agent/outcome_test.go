@@ -261,7 +261,7 @@ func TestOutagePutsEverythingBack(t *testing.T) {
 				if s.State != want || s.Pending != 3 || s.Class != class.String() || s.NextTry.IsZero() || s.OldestPending < 3599 {
 					t.Errorf("snapshot is %+v", s)
 				}
-				if n := len(b.batches()); n < 10 || n > 30 {
+				if n := len(b.batches()); n < 10 || n > 90 {
 					t.Errorf("%d tries in an hour", n)
 				}
 				b.accept()
@@ -303,7 +303,7 @@ func TestEndInTheMiddleOfAPushLosesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)
 		b.swept(10)
-		b.slave.delay = time.Hour
+		b.change(func(s *fakeSlave) { s.delay = time.Hour })
 		b.write("f", "1")
 		b.write("g", "1")
 		b.start()
@@ -316,7 +316,7 @@ func TestEndInTheMiddleOfAPushLosesNothing(t *testing.T) {
 		if len(rec.Pending) != 2 {
 			t.Errorf("pending %v", rec.Pending)
 		}
-		b.slave.delay = 0
+		b.change(func(s *fakeSlave) { s.delay = 0 })
 		b.renew()
 		b.start()
 		time.Sleep(time.Second)

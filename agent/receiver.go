@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,6 +55,11 @@ func (r *Receiver) Run(ctx context.Context) error {
 	if err := r.apply(ctx, c); err != nil {
 		return err
 	}
+	lock, err := lockState(filepath.Join(c.StateDir, "receiver.lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	record := recordFile(c.StateDir, "receiver")
 	if n, err := proc.EndLeftovers(record); err != nil {
 		return err
@@ -63,6 +70,20 @@ func (r *Receiver) Run(ctx context.Context) error {
 		return err
 	}
 	return spawning(ctx, record, r.supervise)
+}
+
+// lockState makes sure that only one receiver uses the state: a second one would
+// take the first one's daemon for a leftover.
+func lockState(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: another receiver runs on it: stop that one, or give this one a state_dir of its own", name)
+	}
+	return f, nil
 }
 
 // apply brings rsyncd.conf, the directories and the rest to the wanted state.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"time"
 
 	"syncagent/agent/root"
 	"syncagent/agent/rsync"
@@ -17,7 +18,7 @@ func (r *Replica) makeWay(ctx context.Context, w *work) error {
 	}
 	victims, err := r.inTheWay(ctx, w.replace)
 	if err != nil {
-		return err
+		return w.unasked(w.replace, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -28,7 +29,7 @@ func (r *Replica) makeWay(ctx context.Context, w *work) error {
 		w.send.Replace = true
 	}
 	if len(allowed) > 0 {
-		w.send.MaxDelete = r.gate.backstop(w.send.MaxDelete + n)
+		w.send.MaxDelete = r.gate.backstop(w.send.MaxDelete+n, r.sweeps.entries, time.Now())
 	}
 	w.send.Send = append(w.send.Send, free...)
 	return nil

@@ -44,7 +44,7 @@ type opener interface {
 // burstSettle is how long the set must be quiet before a burst of deletes
 // leaves: the brake can only judge a removal that it sees whole.
 const (
-	burstSettle  = 50 * time.Millisecond
+	burstSettle  = 100 * time.Millisecond
 	burstDeletes = 8
 	saveEvery    = time.Second
 )

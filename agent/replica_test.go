@@ -136,7 +136,7 @@ func TestFirstContactIsProbed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)
 		b.swept(10)
-		b.probe = failingProbe(&rsync.Error{Class: rsync.Transient, Text: "refused"})
+		b.answers(failingProbe(&rsync.Error{Class: rsync.Transient, Text: "refused"}))
 		b.write("f", "1")
 		b.start()
 		b.Mark("f", tree.Content, false)
@@ -144,7 +144,7 @@ func TestFirstContactIsProbed(t *testing.T) {
 		if n := len(b.batches()); n > 0 {
 			t.Errorf("%d processes were spent on a target that does not answer", n)
 		}
-		b.probe = answeringProbe("syncagent links=kept owners=lost")
+		b.answers(answeringProbe("syncagent links=kept owners=lost"))
 		time.Sleep(5 * time.Minute)
 		b.equal()
 		if s := b.snapshot("", false); s.Links != "kept" || s.Owners != "lost" {
@@ -169,9 +169,9 @@ func TestIdleReplicaDoesNothing(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		b.equal()
 		b.batches()
-		compared, saved := b.slave.compared, b.store.saves
+		compared, saved := b.sweepsSeen(), b.saves()
 		time.Sleep(1000 * time.Hour)
-		if len(b.batches()) > 0 || b.slave.compared > compared || b.store.saves > saved {
+		if len(b.batches()) > 0 || b.sweepsSeen() > compared || b.saves() > saved {
 			t.Error("an idle replica is busy")
 		}
 		b.stop()

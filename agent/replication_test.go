@@ -154,8 +154,14 @@ func (l *lab) write(name, text string) {
 }
 
 func TestChurnConverges(t *testing.T) {
+	for _, watcher := range []string{"fsnotify", "fanotify"} {
+		t.Run(watcher, func(t *testing.T) { churnConverges(t, watcher) })
+	}
+}
+
+func churnConverges(t *testing.T, watcher string) {
 	rsyncdtest.NoLeaks(t)
-	l := newLab(t, 2, "    delete_guard: off\n    first_sync: mirror\n")
+	l := newLab(t, 2, "    delete_guard: off\n    first_sync: mirror\n    watcher: "+watcher+"\n")
 	outside := filepath.Join(l.dir, "outside")
 	l.must(os.Mkdir(outside, 0o755))
 	l.start()

@@ -14,7 +14,7 @@ func TestInSyncAsOfIsTheLastSweepWhereChangesAreNotSeen(t *testing.T) {
 		b := newRig(t, nil)
 		b.sees = func() bool { return false }
 		b.write("f", "1")
-		b.slave.delay = 10 * time.Second
+		b.change(func(s *fakeSlave) { s.delay = 10 * time.Second })
 		b.start()
 		b.RequestSweep(false)
 		began := time.Now()
@@ -42,7 +42,7 @@ func TestLagIsTheAgeOfTheOldestChange(t *testing.T) {
 		"path never rests": func(b *rig) {
 			b.refuse("old", rsync.Transient)
 		},
-		"run takes long": func(b *rig) { b.slave.delay = 24 * time.Hour },
+		"run takes long": func(b *rig) { b.change(func(s *fakeSlave) { s.delay = 24 * time.Hour }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

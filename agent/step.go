@@ -272,7 +272,7 @@ func (r *Replica) pass(ctx context.Context, v *view, w *work) error {
 		for _, e := range cands {
 			w.send.Gone = append(w.send.Gone, e.Path)
 		}
-		w.send.MaxDelete = r.gate.backstop(n)
+		w.send.MaxDelete = r.backstop(n)
 		return nil
 	}
 	return r.inspect(ctx, v, w, cands)
@@ -308,6 +308,12 @@ func (r *Replica) countable(cands []root.Entry) (n int, ok bool) {
 	return n, !r.gate.holdsBelow(paths) && r.gate.fits(n+len(r.surplus), r.sweeps.entries, time.Now())
 }
 
+func (r *Replica) backstop(n int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gate.backstop(n, r.sweeps.entries, time.Now())
+}
+
 // inspect asks the slave what exactly would go, spares what the rules exclude,
 // and lets the brake decide on the rest.
 func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.Entry) error {
@@ -325,13 +331,13 @@ func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.En
 	go_, n := r.judge(spare(victims, r.module.Rules))
 	w.send.Gone = append(w.send.Gone, go_...)
 	if len(go_) > 0 {
-		w.send.MaxDelete = r.gate.backstop(n)
+		w.send.MaxDelete = r.gate.backstop(n, r.sweeps.entries, time.Now())
 	}
 	return nil
 }
 
-// unasked fails the deletes alone when the slave cannot tell what would go with
-// them; everything else does not wait for them.
+// unasked fails the candidates alone when the slave cannot tell what would go
+// with them; everything else does not wait for them.
 func (w *work) unasked(cands []root.Entry, err error) error {
 	var e *rsync.Error
 	if !errors.As(err, &e) || !pathsOnly(e.Class) && e.Class != rsync.Incompatible {
@@ -379,9 +385,9 @@ func (r *Replica) pause(err error) {
 		return
 	}
 	class, blocked := classOf(err)
-	first := retryFirst
+	first, last := retryFirst, retryLast
 	if blocked {
-		first = blockedFirst
+		first, last = blockedFirst, blockedLast
 	}
 	if r.outage.err == nil || r.outage.class != class {
 		r.log.Warn("target does not take changes", "class", class.String(), "error", err)
@@ -389,7 +395,7 @@ func (r *Replica) pause(err error) {
 	r.tried++
 	r.outage = outage{
 		err: err, class: class, blocked: blocked, tries: r.outage.tries + 1,
-		notBefore: time.Now().Add(pause(first, retryLast, r.outage.tries)),
+		notBefore: time.Now().Add(pause(first, last, r.outage.tries)),
 	}
 	r.tellChange()
 }

@@ -17,7 +17,7 @@ import (
 func TestSweepEndsWithItsContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)
-		b.slave.delay = time.Hour
+		b.change(func(s *fakeSlave) { s.delay = time.Hour })
 		b.start()
 		b.RequestSweep(false)
 		synctest.Wait()
@@ -34,7 +34,7 @@ func TestSweepWaitsForAPlaceAndEnds(t *testing.T) {
 		b.RequestSweep(false)
 		synctest.Wait()
 		b.stop()
-		if b.slave.compared != 0 {
+		if b.sweepsSeen() != 0 {
 			t.Error("a sweep ran without a place")
 		}
 	})
@@ -79,7 +79,7 @@ func TestSweepMarksWhatDiffers(t *testing.T) {
 func TestFailedSweepStaysWanted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)
-		b.slave.down = &rsync.Error{Class: rsync.Transient}
+		b.breakDown(rsync.Transient)
 		b.write("f", "1")
 		b.start()
 		b.RequestSweep(true)
@@ -87,9 +87,7 @@ func TestFailedSweepStaysWanted(t *testing.T) {
 		if b.isClean() || !under(b.Replica, func() bool { return b.sweeps.checksum || b.sweeps.running }) {
 			t.Error("a failed sweep with checksums is forgotten")
 		}
-		b.slave.mu.Lock()
-		b.slave.down = nil
-		b.slave.mu.Unlock()
+		b.accept()
 		time.Sleep(time.Minute)
 		b.equal()
 	})
@@ -104,9 +102,7 @@ func TestRunningSweepIsNotInSync(t *testing.T) {
 		b.start()
 		b.RequestSweep(false)
 		time.Sleep(time.Second)
-		b.slave.mu.Lock()
-		b.slave.delay = time.Minute
-		b.slave.mu.Unlock()
+		b.change(func(s *fakeSlave) { s.delay = time.Minute })
 		b.Mark(tree.Root, tree.Deep, false)
 		time.Sleep(10 * time.Second)
 		s := b.snapshot("", false)
@@ -135,8 +131,8 @@ func TestRolledUpRootIsSent(t *testing.T) {
 		b.RequestSweep(false)
 		time.Sleep(time.Minute)
 		b.equal()
-		if b.slave.compared > 3 {
-			t.Errorf("%d sweeps", b.slave.compared)
+		if b.sweepsSeen() > 3 {
+			t.Errorf("%d sweeps", b.sweepsSeen())
 		}
 	})
 }
@@ -183,19 +179,17 @@ func TestPartialSweep(t *testing.T) {
 		b := newRig(t, nil)
 		b.write("f", "1")
 		b.write("closed/g", "1")
-		b.slave.closed = "closed"
+		b.change(func(s *fakeSlave) { s.closed = "closed" })
 		b.start()
 		b.RequestSweep(false)
 		time.Sleep(time.Second)
 		b.slaveIs(true, "f")
 		b.slaveIs(false, "closed/g")
 		time.Sleep(time.Hour)
-		if b.isClean() || b.slave.compared > 30 {
-			t.Errorf("clean %v after %d sweeps", b.isClean(), b.slave.compared)
+		if b.isClean() || b.sweepsSeen() > 30 {
+			t.Errorf("clean %v after %d sweeps", b.isClean(), b.sweepsSeen())
 		}
-		b.slave.mu.Lock()
-		b.slave.closed = ""
-		b.slave.mu.Unlock()
+		b.change(func(s *fakeSlave) { s.closed = "" })
 		time.Sleep(10 * time.Minute)
 		b.equal()
 		if !b.isClean() {

@@ -82,13 +82,13 @@ func TestSyncSweepsAnew(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)
 		b.swept(10)
-		b.slave.delay = time.Minute
+		b.change(func(s *fakeSlave) { s.delay = time.Minute })
 		b.start()
 		b.RequestSweep(false)
 		time.Sleep(time.Second)
 		b.syncs()
-		if b.slave.compared != 2 {
-			t.Errorf("%d sweeps", b.slave.compared)
+		if b.sweepsSeen() != 2 {
+			t.Errorf("%d sweeps", b.sweepsSeen())
 		}
 	})
 }
@@ -97,7 +97,7 @@ func TestSyncSweepsAnew(t *testing.T) {
 func TestSyncEndsWithItsReplica(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)
-		b.slave.delay = time.Hour
+		b.change(func(s *fakeSlave) { s.delay = time.Hour })
 		b.start()
 		done := make(chan status.SyncUpdate, 1)
 		go func() { done <- b.syncs() }()

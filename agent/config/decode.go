@@ -80,11 +80,30 @@ func decode(name string, data []byte, fields []field) (origin, error) {
 		return origin{}, err
 	}
 	d := &decoder{origin: origin{file: name, lines: map[string]int{}}}
+	if other := otherRole(root, fields); other != "" {
+		d.fault("", root, problem{"this is the configuration of the other role", other})
+		return d.origin, d.faults.err()
+	}
 	d.fields("", root, fields)
 	if len(root.Content) == 0 && len(d.faults) == 0 {
 		d.fault("", root, problem{"nothing is configured", "agent init writes this file"})
 	}
 	return d.origin, d.faults.err()
+}
+
+// otherRole tells a file that was written for the other role by the key that
+// only that one has and needs, "" when it is not one.
+func otherRole(root *yaml.Node, fields []field) string {
+	foreign, remedy := "targets", "name a receiver.yaml, or use it with agent run"
+	if slices.Contains(names(fields), foreign) {
+		foreign, remedy = "allow", "name an agent.yaml, or use it with agent receiver"
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if root.Content[i].Value == foreign {
+			return remedy
+		}
+	}
+	return ""
 }
 
 func (d *decoder) fault(key string, n *yaml.Node, p problem) {

@@ -73,6 +73,7 @@ func documented(t *testing.T) map[string]string {
 		"module targets": inner("target", destFields(&ModuleDest{})),
 		"receiver.yaml":  outerTable(rows("", receiverFields(NewReceiver())), read),
 		"directories":    inner("path", receivedFields(&received)),
+		"rsync options":  "`--" + strings.Join(allowedExtra(), "` `--") + "`\n",
 	}
 }
 
@@ -113,15 +114,17 @@ func code(text string) string {
 
 // meaning is a key's text, marked when no program reads the key.
 func meaning(r row, read map[string]bool) string {
-	leaf := r.key[strings.LastIndex(r.key, ".")+1:]
-	if r.takes == "see below" || read[strings.ReplaceAll(leaf, "_", "")] {
+	name := strings.ReplaceAll(r.key, "_", "")
+	group, _, _ := strings.Cut(name, ".")
+	if r.takes == "see below" || read[name] || read[group] {
 		return r.doc
 	}
 	return "**accepted, without effect yet**: " + r.doc
 }
 
-// selectors returns the exported fields, in lower case, that program files
-// outside this package name.
+// selectors returns in lower case what program files that know this package
+// read: "warm" of x.Warm, "settle.quiet" of x.Settle.Quiet, and "settle" only
+// where x.Settle is taken as a whole.
 func selectors(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
@@ -146,22 +149,48 @@ func selectors(t *testing.T) map[string]bool {
 	return names
 }
 
-// addSelectors notes x.Name but not pkg.Name.
 func addSelectors(names map[string]bool, f *ast.File) {
-	packages := map[string]bool{}
+	packages, knows := map[string]bool{}, false
 	for _, spec := range f.Imports {
-		packages[strings.Trim(spec.Path.Value[strings.LastIndex(spec.Path.Value, "/")+1:], `"`)] = true
+		p := strings.Trim(spec.Path.Value, `"`)
+		packages[p[strings.LastIndex(p, "/")+1:]] = true
+		knows = knows || p == "syncagent/agent/config"
 	}
+	if !knows {
+		return
+	}
+	inner := map[*ast.SelectorExpr]bool{}
 	ast.Inspect(f, func(n ast.Node) bool {
 		s, ok := n.(*ast.SelectorExpr)
 		if !ok || !s.Sel.IsExported() {
 			return true
 		}
-		if x, ok := s.X.(*ast.Ident); !ok || !packages[x.Name] {
-			names[strings.ToLower(s.Sel.Name)] = true
+		name := strings.ToLower(s.Sel.Name)
+		switch x := s.X.(type) {
+		case *ast.SelectorExpr:
+			inner[x] = true
+			names[strings.ToLower(x.Sel.Name)+"."+name] = true
+		case *ast.Ident:
+			if packages[x.Name] {
+				return true // a name of a package, not a field
+			}
+		}
+		if !inner[s] || !hasFields(s.Sel.Name) {
+			names[name] = true
 		}
 		return true
 	})
+}
+
+// hasFields tells groups of keys, which are read field by field, from values
+// that have methods.
+func hasFields(name string) bool {
+	for _, f := range append(masterFields(NewMaster()), moduleFields(&ModuleSpec{})...) {
+		if f.sub != nil && strings.EqualFold(strings.ReplaceAll(f.name, "_", ""), name) {
+			return true
+		}
+	}
+	return false
 }
 
 // TestDocs: the documentation names exactly the keys that there are.

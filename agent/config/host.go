@@ -102,6 +102,9 @@ func (localFiles) Password(path string) error {
 }
 
 func (localFiles) Secrets(path, user string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("secrets file %s is missing: run agent init slave with --password-file", path)
+	}
 	if err := secrets.CheckMode(path); err != nil {
 		return err
 	}

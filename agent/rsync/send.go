@@ -68,13 +68,6 @@ func (s *sending) failAll(paths []tree.Path, what tree.What, err *Error) {
 	}
 }
 
-func (s *sending) failBatch(err *Error) {
-	s.failAll(s.batch.Send, tree.Content, err)
-	s.failAll(s.batch.Attrs, tree.Attrs, err)
-	s.failAll(s.batch.Gone, tree.Content, err)
-	s.failAll(s.batch.Deep, tree.Deep, err)
-}
-
 // isRoot: the slave's root is the slave's own, no run that writes lists it.
 func isRoot(p tree.Path) bool { return p == tree.Root }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/viper"
 
 	"syncagent/agent/config"
+	"syncagent/agent/status"
 	"syncagent/secrets"
 )
 
@@ -194,6 +195,22 @@ func (a *app) receiver(password secrets.Secret) (*config.Receiver, error) {
 		writing = c.Auth.SecretsFile
 	}
 	return c, c.Validate(hostOf(a.file(config.RoleSlave), writing))
+}
+
+// checkScope refuses names that the configuration does not have.
+func checkScope(c *config.Master, s status.Scope) error {
+	modules, err := c.Modules()
+	if err != nil {
+		return err
+	}
+	for _, m := range modules {
+		for _, t := range m.Targets {
+			if s.Holds(m.Name, t.Name) {
+				return nil
+			}
+		}
+	}
+	return usage("nothing is called --module %q --target %q: \"agent config show\" lists what there is", s.Module, s.Target)
 }
 
 // logger writes to standard error. Daemons tell their transitions; other

@@ -45,6 +45,9 @@ func (a *app) initMaster(cmd *cobra.Command, o masterOptions) error {
 	if err != nil {
 		return err
 	}
+	if r.configFile == "" && len(c.TargetSpecs) == 0 {
+		return usage("no slave is named: give --target NAME=HOST")
+	}
 	if r.wanted.Secret, err = r.secret(c.Auth.PasswordFile); err != nil {
 		return err
 	}

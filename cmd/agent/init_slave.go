@@ -57,6 +57,9 @@ func (a *app) initSlave(cmd *cobra.Command, o slaveOptions) error {
 	if err != nil {
 		return err
 	}
+	if r.configFile == "" && len(c.Allow) == 0 {
+		return usage("no master may push: give its address, --allow ADDRESS")
+	}
 	if r.wanted.Secret, err = r.secret(c.Auth.SecretsFile); err != nil {
 		return err
 	}

@@ -124,7 +124,11 @@ func notes(s status.Snapshot) []string {
 func targetNotes(m status.Module, t status.Target) []string {
 	var list []string
 	if t.LastError != "" && m.Blocked == "" {
-		list = append(list, fmt.Sprintf("%s on %s: %s", m.Name, t.Name, t.LastError))
+		next := ""
+		if !t.NextTry.IsZero() {
+			next = "; next try at " + t.NextTry.Local().Format(time.TimeOnly)
+		}
+		list = append(list, fmt.Sprintf("%s on %s: %s%s", m.Name, t.Name, t.LastError, next))
 	}
 	if t.HeldDeletes > 0 {
 		list = append(list, fmt.Sprintf("%s on %s: %d deletes are held: look at them with \"agent approve --dry-run\"", m.Name, t.Name, t.HeldDeletes))

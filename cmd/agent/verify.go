@@ -39,6 +39,9 @@ func (a *app) verify(ctx context.Context, o verifyOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := checkScope(c, o.Scope); err != nil {
+		return err
+	}
 	bin, err := findRsync()
 	if err != nil {
 		return err

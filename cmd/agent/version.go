@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -34,7 +35,8 @@ func (a *app) manCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
 			root.DisableAutoGenTag = true
-			return doc.GenManTree(root, &doc.GenManHeader{Title: "AGENT", Section: "8", Source: "syncagent " + version}, args[0])
+			date := time.Date(2026, time.November, 22, 0, 0, 0, 0, time.UTC) // fixed: pages change when their text does
+			return doc.GenManTree(root, &doc.GenManHeader{Section: "8", Date: &date, Source: "syncagent " + version}, args[0])
 		},
 	}
 }

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"go/ast"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDocsNameTestsThatExist: a promise whose test is gone is no promise.
+func TestDocsNameTestsThatExist(t *testing.T) {
+	text := readDoc(t, "docs/reliability.md")
+	_, files := goFiles(t)
+	tests := map[string]bool{}
+	for _, f := range files {
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && f.test {
+				tests[fn.Name.Name] = true
+			}
+		}
+	}
+	named := regexp.MustCompile("`(Test\\w+|\\w+\\.txtar)`").FindAllStringSubmatch(text, -1)
+	if len(named) < 50 {
+		t.Fatalf("only %d tests are named", len(named))
+	}
+	for _, m := range named {
+		name := m[1]
+		switch {
+		case name == "TestName" || name == "name.txtar": // how to read the page
+		case strings.HasSuffix(name, ".txtar"):
+			if _, err := os.Stat(filepath.Join("..", "..", "testdata", "script", name)); err != nil {
+				t.Errorf("no script %s", name)
+			}
+		case !tests[name]:
+			t.Errorf("no test %s", name)
+		}
+	}
+}
+
+// TestDocsLinks: what a page links to is there.
+func TestDocsLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	for _, page := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/configuration.md", "docs/reliability.md"} {
+		for _, m := range link.FindAllStringSubmatch(readDoc(t, page), -1) {
+			to := filepath.Join(filepath.Dir(page), m[1])
+			if _, err := os.Stat(filepath.Join("..", "..", to)); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, to)
+			}
+		}
+	}
+}
+
+// TestDocsCommands: each command that the pages show is one.
+func TestDocsCommands(t *testing.T) {
+	root := newApp(streams{}).command()
+	shown := regexp.MustCompile("(?m)(?:^    |`)agent ([a-z]+(?: [a-z]+)?)")
+	for _, page := range []string{"README.md", "docs/configuration.md", "docs/reliability.md"} {
+		found := shown.FindAllStringSubmatch(readDoc(t, page), -1)
+		if len(found) == 0 {
+			t.Errorf("%s shows no command", page)
+		}
+		for _, m := range found {
+			words := strings.Fields(m[1])
+			cmd, _, err := root.Find(words)
+			if err != nil || !cmd.Runnable() || cmd == root && words[0] != "help" {
+				t.Errorf("%s: agent %s is no command", page, m[1])
+			}
+		}
+	}
+}
+
+func readDoc(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
