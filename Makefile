@@ -2,13 +2,13 @@ GO ?= go
 FUZZTIME ?= 30s
 export LC_ALL = C
 
-.PHONY: help build demo test check race lint fmt fuzz bench gen cover tidy vuln tools clean
+.PHONY: help build demo test check race lint fmt fuzz bench benchcmp gen cover tidy vuln tools clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/agent
-	$(GO) build -o bin/agent ./cmd/agent
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/agent ./cmd/agent
 
 demo: build ## a master and two slaves on this machine, live
 	@.ci/need rsync
@@ -44,6 +44,17 @@ fuzz: tools ## each fuzz target for FUZZTIME
 cover: tools ## coverage by function
 	$(GO) test -coverpkg ./... -coverprofile bin/cover.out ./...
 	$(GO) tool cover -func bin/cover.out
+
+bench: build ## side by side with what people use instead: ROWS=latency,burst ROUNDS=3 OUT=docs/bench.md HUGE=1
+	@.ci/need rsync
+	@.ci/need lsyncd inotifywait=inotify-tools || echo "what is missing is left out" >&2
+	$(GO) build -o bin/bench ./cmd/bench
+	bin/bench $(if $(ROWS),-rows $(ROWS)) $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(OUT),-out $(OUT)) $(if $(HUGE),-huge) $(BENCH)
+
+benchcmp: ## Go benchmarks: SAVE=bin/old.txt keeps a run, OLD=bin/old.txt NEW=bin/new.txt compares two
+	@test -n "$(SAVE)" || { test -n "$(OLD)" && test -n "$(NEW)"; } || { echo "give SAVE=FILE, or OLD=FILE NEW=FILE" >&2; exit 2; }
+	$(if $(SAVE),$(GO) test -run '^$$' -bench . -benchmem -count $(or $(COUNT),6) $(or $(PKGS),./...) > $(SAVE))
+	$(if $(OLD),$(GO) tool benchstat $(OLD) $(NEW))
 
 gen: ## man pages
 	$(GO) run ./cmd/agent man docs/man

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 
 	"syncagent/agent/rsync"
 	"syncagent/agent/tree"
@@ -38,13 +39,18 @@ func (n realNetwork) Login(ctx context.Context, d rsync.Dest, o rsync.Options) e
 		return err
 	}
 	defer os.RemoveAll(name)
+	// Some versions refuse only the delete of what lies in a directory.
+	parent := "syncagent-doctor-" + rand.Text()
+	if err := os.Mkdir(filepath.Join(name, parent), 0o700); err != nil {
+		return err
+	}
 	dir, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
 	client := rsync.New(rsync.Config{Bin: n.bin, Source: name, Dest: d, Options: o, Spawner: n.spawner})
-	_, err = client.Victims(ctx, dir, []tree.Path{tree.Path("syncagent-doctor-" + rand.Text())})
+	_, err = client.Victims(ctx, dir, []tree.Path{tree.Path(parent).Join("missing")})
 	return err
 }
 
