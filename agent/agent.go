@@ -166,6 +166,7 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 		Probe: func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
 		Void:  m.void,
 		Count: s.guard.count,
+		Size:  s.guard.size(),
 		Sees:  s.sees,
 	}
 	if s.module.Warm {

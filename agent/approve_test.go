@@ -2,12 +2,8 @@ package agent
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"syncagent/agent/config"
 	"syncagent/agent/rsync"

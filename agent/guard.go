@@ -112,6 +112,17 @@ func (g *guard) read() error {
 	return nil
 }
 
+// size is the number of the module's entries as the journal knows it, 0 when
+// it does not.
+func (g *guard) size() int64 {
+	if g.load() != nil {
+		return 0 // said when the root is opened
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.entries
+}
+
 // knows reports whether the journal knew the module: if not, nobody knows either
 // whether its targets' journals are about this tree. renewed tells that what is
 // to be replicated changed since.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -31,6 +32,8 @@ type Receiver struct {
 	log   *slog.Logger
 	ready chan struct{}
 	once  sync.Once
+
+	absent sync.Map // paths of modules that are out of service
 
 	mu     sync.Mutex
 	config *config.Receiver
@@ -72,6 +75,28 @@ func (r *Receiver) Run(ctx context.Context) error {
 	return spawning(ctx, record, r.supervise)
 }
 
+// outOfService reports whether a module's directory is missing and cannot be
+// made here: its disk is not mounted, say. That module waits; the others serve.
+func (r *Receiver) outOfService(d provision.Dir) bool {
+	if _, err := os.Stat(d.Path); !errors.Is(err, os.ErrNotExist) {
+		r.absent.Delete(d.Path)
+		return false
+	}
+	parent := filepath.Dir(d.Path)
+	for ; parent != "/"; parent = filepath.Dir(parent) {
+		if _, err := os.Stat(parent); err == nil {
+			break
+		}
+	}
+	if unix.Access(parent, unix.W_OK) == nil {
+		return false
+	}
+	if _, said := r.absent.LoadOrStore(d.Path, true); !said {
+		r.log.Warn("module directory is missing, its module is out of service: mount it, or run \"agent init slave\"", "path", d.Path)
+	}
+	return true
+}
+
 // lockState makes sure that only one receiver uses the state: a second one would
 // take the first one's daemon for a leftover.
 func lockState(name string) (*os.File, error) {
@@ -95,6 +120,7 @@ func (r *Receiver) apply(ctx context.Context, c *config.Receiver) error {
 	if err != nil {
 		return err
 	}
+	want.Dirs = slices.DeleteFunc(want.Dirs, r.outOfService)
 	report := provision.Converge(ctx, provision.NewSystem(), want, provision.Options{Service: "none"})
 	for _, ch := range report.Changes {
 		r.log.Info("changed", "kind", ch.Kind, "path", ch.Path, "action", ch.Action)
@@ -181,6 +207,9 @@ func (r *Receiver) check(ctx context.Context) error {
 		return err
 	}
 	for _, m := range daemonConf(r.want.Root, c).Modules {
+		if r.outOfService(provision.Dir{Path: m.Path}) {
+			continue
+		}
 		if err := probe.Guarded(ctx, r.want.Rsync, c.ConfFile, m, user.Name, user.Secret.Reveal()); err != nil {
 			return err
 		}

@@ -148,6 +148,7 @@ type replicaParts struct {
 	Warm   func(context.Context) error
 	Void   func() (*os.File, error)
 	Count  func(int64)
+	Size   int64 // entries of the module as far as known, for the brake
 	Sees   func() bool
 	Log    *slog.Logger
 }
@@ -177,6 +178,7 @@ func newReplica(p replicaParts) *Replica {
 		gate:    newGate(p.Module.DeleteGuard),
 		links:   newLinks(),
 		remote:  remote{links: "unknown", owners: "unknown"},
+		sweeps:  sweepState{entries: p.Size},
 	}
 }
 

@@ -59,7 +59,7 @@ func TestBurstOfDeletesSettlesLonger(t *testing.T) {
 			b.remove(name)
 			b.Mark(tree.Path(name), tree.Content, true)
 			if i > burstDeletes {
-				time.Sleep(burstSettle / 2)
+				time.Sleep(burstSettle / 5)
 			}
 		}
 		b.remove("d")

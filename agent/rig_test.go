@@ -2,24 +2,17 @@ package agent
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"syncagent/agent/config"
 	"syncagent/agent/filter"
-	"syncagent/agent/journal"
-	"syncagent/agent/root"
 	"syncagent/agent/rsync"
 	"syncagent/agent/tree"
 )
