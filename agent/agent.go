@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -218,10 +219,25 @@ func destOf(t config.Target) rsync.Dest {
 func optionsOf(m config.Module, t config.Target) rsync.Options {
 	o := m.Rsync
 	return rsync.Options{
-		Filter: m.Rules.Args(), Compress: o.Compress, Bwlimit: t.Bwlimit, Xattrs: o.Xattrs, ACLs: o.ACLs,
-		HardLinks: o.HardLinks, NumericIDs: o.NumericIDs, Extra: o.Extra,
+		Filter: m.Rules.Args(), Compress: cmp.Or(t.Compress, o.Compress), Bwlimit: t.Bwlimit, Xattrs: o.Xattrs, ACLs: o.ACLs,
+		HardLinks: o.HardLinks, NumericIDs: o.NumericIDs, Extra: append(wireArgs(t.Wire), o.Extra...),
 		Timeout: 60 * time.Second, ConnectTimeout: 10 * time.Second, Stall: 90 * time.Second,
 	}
+}
+
+// wireArgs are a target's choices that rsync does not make by itself.
+func wireArgs(w config.Wire) []string {
+	var args []string
+	switch w.WholeFile {
+	case "yes":
+		args = append(args, "--whole-file")
+	case "no":
+		args = append(args, "--no-whole-file")
+	}
+	if w.ChecksumChoice != "" && w.ChecksumChoice != "auto" {
+		args = append(args, "--checksum-choice="+w.ChecksumChoice)
+	}
+	return args
 }
 
 // Reload makes the running master follow another configuration. Only what

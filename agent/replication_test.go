@@ -24,6 +24,7 @@ type lab struct {
 	dir    string
 	slaves []*rsyncdtest.Daemon
 	yaml   string // module settings
+	wire   string // more keys of each target
 	log    *os.File
 	master *agent.Master
 	stop   func()
@@ -86,7 +87,7 @@ func (l *lab) config() *config.Master {
 	var b strings.Builder
 	fmt.Fprintf(&b, "state_dir: %s/state\nsocket: %s/agent.sock\ntargets:\n", l.dir, l.dir)
 	for i, s := range l.slaves {
-		fmt.Fprintf(&b, "  s%d: {host: %s, port: %d, auth: {user: %s, password_file: %s}}\n", i+1, s.Host, s.Port, s.User, s.PasswordFile)
+		fmt.Fprintf(&b, "  s%d: {host: %s, port: %d, auth: {user: %s, password_file: %s}%s}\n", i+1, s.Host, s.Port, s.User, s.PasswordFile, l.wire)
 	}
 	fmt.Fprintf(&b, "modules:\n  data:\n    path: %s\n%s", l.root, l.yaml)
 	c, err := config.DecodeMaster("agent.yaml", []byte(b.String()))
@@ -196,5 +197,19 @@ func (l *lab) fault(r *rand.Rand) {
 	case 2:
 		l.stop()
 		l.start()
+	}
+}
+
+func TestWireChoicesAreTaken(t *testing.T) {
+	for _, wire := range []string{"whole_file: yes", "whole_file: no", "compress: zstd", "compress: zlib", "checksum_choice: xxh128", "bwlimit: 10M"} {
+		t.Run(wire, func(t *testing.T) {
+			l := newLab(t, 1, "")
+			l.wire = ", " + wire
+			l.start()
+			l.write("page", strings.Repeat("text\n", 1000))
+			l.inSync()
+			l.write("page", strings.Repeat("text\n", 2000))
+			l.inSync()
+		})
 	}
 }

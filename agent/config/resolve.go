@@ -94,7 +94,7 @@ func (m *Master) target(name string) int {
 func (m *Master) resolveTarget(module string, dest ModuleDest, spec TargetSpec) Target {
 	t := Target{
 		Name: spec.Name, Host: spec.Host, Port: spec.Port, Module: dest.Module, Dir: dest.Dir,
-		Auth: spec.Auth, Bwlimit: spec.Bwlimit,
+		Auth: spec.Auth, Bwlimit: spec.Bwlimit, Wire: spec.Wire,
 	}
 	if t.Module == "" {
 		t.Module = module

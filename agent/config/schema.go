@@ -107,6 +107,9 @@ func targetFields(t *TargetSpec) []field {
 		number("port", &t.Port, 1, 65535, "of the rsync daemon"),
 		group("auth", "instead of the top level's", authFields(&t.Auth)...),
 		text("bwlimit", &t.Bwlimit, bandwidth, "bytes a second with K, M or G; empty is no limit"),
+		text("whole_file", &t.WholeFile, enum("no", "", "auto", "yes", "no"), "send changed files whole: auto, yes or no"),
+		text("compress", &t.Compress, enum("none", append(compressions(), "")...), "instead of the module's"),
+		text("checksum_choice", &t.ChecksumChoice, enum("", "", "auto", "xxh128", "xxh3", "xxh64", "md5", "md4"), "how rsync compares blocks and files: auto, xxh128, xxh3, xxh64, md5 or md4"),
 	}
 }
 
@@ -121,9 +124,11 @@ func moduleFields(m *ModuleSpec) []field {
 	}
 }
 
+func compressions() []string { return []string{"none", "auto", "zstd", "lz4", "zlibx", "zlib"} }
+
 func rsyncFields(r *RsyncOptions) []field {
 	return []field{
-		text("compress", &r.Compress, enum("none", "none", "auto", "zstd", "lz4", "zlibx", "zlib"), "on the wire: none, auto, zstd, lz4, zlibx or zlib"),
+		text("compress", &r.Compress, enum("none", compressions()...), "on the wire: none, auto, zstd, lz4, zlibx or zlib"),
 		truth("xattrs", &r.Xattrs, "extended attributes"),
 		truth("acls", &r.ACLs, "access control lists"),
 		truth("hard_links", &r.HardLinks, "keep hard links"),

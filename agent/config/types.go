@@ -85,6 +85,15 @@ type TargetSpec struct {
 	Port    int
 	Auth    Auth   // an empty field means the master's
 	Bwlimit string // rsync's --bwlimit: a number and K, M or G, bytes a second; "" or 0 is none
+	Wire
+}
+
+// Wire says how file contents travel to one target; what suits depends on the
+// line and on both processors.
+type Wire struct {
+	WholeFile      string // auto (rsync's own choice), yes or no
+	Compress       string // as in RsyncOptions, "" for the module's
+	ChecksumChoice string // rsync's --checksum-choice, "" or auto for its own
 }
 
 // ModuleSpec is one entry of modules as written.
@@ -136,6 +145,7 @@ type Target struct {
 	Dir     string // below that module's root, "": the root itself
 	Auth    Auth
 	Bwlimit string // as in TargetSpec
+	Wire
 }
 
 // Receiver is the content of receiver.yaml.
