@@ -318,10 +318,11 @@ func (f *fakeStore) SaveModule(module string, rec journal.Module) error {
 
 // fakeRoot opens a real directory without a guard.
 type fakeRoot struct {
-	dir  string
-	mu   sync.Mutex
-	err  error
-	lost []root.Difference
+	dir    string
+	shared looks
+	mu     sync.Mutex
+	err    error
+	lost   []root.Difference
 }
 
 func (f *fakeRoot) open() (*view, error) {
@@ -337,7 +338,9 @@ func (f *fakeRoot) open() (*view, error) {
 	return &view{Root: r, lost: slices.Clone(f.lost)}, nil
 }
 
-func (f *fakeRoot) confirm(*view) error { return nil }
+func (f *fakeRoot) look(b tree.Batch, taken time.Time) (*look, error) {
+	return f.shared.share(b, taken, f.open, func(*view) error { return nil })
+}
 
 func (f *fakeRoot) trusted() bool { return true }
 

@@ -258,13 +258,13 @@ func TestConfirmSeesAnotherRoot(t *testing.T) {
 	v, err := g.open()
 	g.must(err)
 	defer v.Close()
-	g.must(g.confirm(v))
+	g.must(g.guard.confirm(v))
 	v.identity.Mounts = []root.Mount{{Path: "m", FS: root.FS{Type: 1}}}
-	if err := g.confirm(v); err == nil {
+	if err := g.guard.confirm(v); err == nil {
 		t.Error("a mount that went meanwhile was not noticed")
 	}
 	g.replace()
-	if err := g.confirm(v); err == nil {
+	if err := g.guard.confirm(v); err == nil {
 		t.Error("a root that was replaced meanwhile was not noticed")
 	}
 }

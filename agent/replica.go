@@ -33,11 +33,12 @@ type targetStore interface {
 	SaveTarget(module, target string, rec journal.Target) error
 }
 
-// opener opens the module's root if the guard lets it, and says later whether
-// it would still let it. Trusted says whether the module's journal knew it.
+// opener opens the module's root if the guard lets it, for a look at a batch
+// that was taken at some time or for as long as the view is open. Trusted says
+// whether the module's journal knew it.
 type opener interface {
 	open() (*view, error)
-	confirm(*view) error
+	look(b tree.Batch, taken time.Time) (*look, error)
 	trusted() bool
 }
 
@@ -321,10 +322,10 @@ func (r *Replica) settled() time.Time {
 }
 
 // take empties the set into a batch, with a portion of what is surplus.
-func (r *Replica) take() tree.Batch {
+func (r *Replica) take() (b tree.Batch, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b := r.set.Take()
+	b = r.set.Take()
 	for p := range r.surplus {
 		if len(b) >= surplusPortion {
 			break
@@ -338,7 +339,7 @@ func (r *Replica) take() tree.Batch {
 		r.marks = settling{}
 	}
 	r.gate.exempt = 0
-	return b
+	return b, time.Now()
 }
 
 // land ends the flight, which needs the lock: whatever of it is not confirmed

@@ -25,7 +25,8 @@ type Source struct {
 	module config.Module
 	guard  *guard
 	log    *slog.Logger
-	look   chan struct{} // the root may have changed
+	again  chan struct{} // the root may have changed
+	shared looks
 
 	ready     chan struct{} // closed when the module watches or is blocked
 	readyOnce sync.Once
@@ -47,7 +48,7 @@ func newSource(m config.Module, store moduleStore, log *slog.Logger) *Source {
 		module: m,
 		guard:  &guard{module: m.Name, path: m.Path, accept: m.RootChange == "accept", filter: m.Filter, store: store, log: log},
 		log:    log,
-		look:   make(chan struct{}, 1),
+		again:  make(chan struct{}, 1),
 		ready:  make(chan struct{}),
 	}
 }
@@ -88,7 +89,7 @@ func (s *Source) await(ctx context.Context) (string, bool) {
 func (s *Source) pause(ctx context.Context) {
 	select {
 	case <-ctx.Done():
-	case <-s.look:
+	case <-s.again:
 	case <-time.After(recheckEvery):
 	}
 }
@@ -128,7 +129,7 @@ func (s *Source) recheck(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.look:
+		case <-s.again:
 		case <-again:
 		}
 		v, err := s.open()
@@ -146,10 +147,10 @@ func (s *Source) recheck(ctx context.Context) {
 // sink takes what the watcher saw: filter, then mark. It never waits.
 func (s *Source) sink(e watch.Event) {
 	if e.Cause == watch.Mounted || e.Cause == watch.Lost {
-		poke(s.look)
+		poke(s.again)
 	}
 	if e.Gone && s.guard.gone(e.Path) && s.Blocked() != "" {
-		poke(s.look)
+		poke(s.again)
 	}
 	if e.Path != tree.Root && s.module.Rules.Excludes(e.Path, false) && s.module.Rules.Excludes(e.Path, true) {
 		return
@@ -251,8 +252,11 @@ func (s *Source) trusted() bool {
 	return trusted
 }
 
-// confirm asks the guard once more.
-func (s *Source) confirm(v *view) error { return s.guard.confirm(v) }
+// look opens the root if the guard lets it and looks a batch up that was taken
+// at some time.
+func (s *Source) look(b tree.Batch, taken time.Time) (*look, error) {
+	return s.shared.share(b, taken, s.open, s.guard.confirm)
+}
 
 func lostMounts(m config.Module, v *view) string {
 	names := make([]string, len(v.lost))
@@ -273,7 +277,7 @@ func (s *Source) note(why string) {
 	case why == was:
 	case why != "":
 		s.log.Warn("module is blocked", "reason", why)
-		poke(s.look)
+		poke(s.again)
 	default:
 		s.log.Info("module is no longer blocked")
 		for _, r := range s.Replicas() {

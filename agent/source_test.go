@@ -98,7 +98,7 @@ func TestSourceRecovers(t *testing.T) {
 	eventually(t, "the first sweep", func() bool { return wantsSweep(b.Replica) })
 	b.sweepStart()
 	g.replace()
-	poke(g.look)
+	poke(g.again)
 	eventually(t, "blocked", func() bool { return g.Snapshot().Targets[0].State == status.Blocked })
 	g.must(os.RemoveAll(g.dir))
 	g.must(os.Rename(g.dir+".old", g.dir))

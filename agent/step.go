@@ -29,33 +29,26 @@ type work struct {
 
 // step takes the batch that stands and brings the slave to it once.
 func (r *Replica) step(ctx context.Context) {
-	batch := r.take()
+	batch, taken := r.take()
 	defer func() {
 		r.mu.Lock()
 		r.land(time.Now())
 		r.mu.Unlock()
 	}()
-	v, err := r.root.open()
+	l, err := r.root.look(batch, taken)
 	if err != nil {
 		r.fail(batch, err)
 		return
 	}
-	defer v.Close()
-	if err := r.push(ctx, v, batch); err != nil {
+	defer l.close()
+	if err := r.push(ctx, l.view, l.entries); err != nil {
 		r.fail(batch, err)
 	}
 }
 
-// push looks the batch up and sends it. After an error nothing of the batch is
-// confirmed.
-func (r *Replica) push(ctx context.Context, v *view, batch tree.Batch) error {
-	entries, err := v.Lookup(batch)
-	if err != nil {
-		return &blockedError{why: "source directory " + r.module.Path + " cannot be looked at (" + cause(err).Error() + "): check it"}
-	}
-	if err := r.root.confirm(v); err != nil {
-		return err
-	}
+// push sends what a look at the batch found. After an error nothing of the
+// batch is confirmed.
+func (r *Replica) push(ctx context.Context, v *view, entries []root.Entry) error {
 	w := r.sort(v, entries)
 	if w.idle() {
 		r.rest(entries, w)

@@ -191,7 +191,7 @@ func (s *Source) Approve(digest string) (bool, error) {
 	ok, err := s.guard.approve(digest)
 	if ok {
 		s.log.Info("root of the module was approved")
-		poke(s.look)
+		poke(s.again)
 	}
 	return ok, err
 }
