@@ -101,6 +101,7 @@ func (s *Source) watch(ctx context.Context, root string) error {
 	defer cancel()
 	w := watch.New(watch.Config{
 		Root: root, Excludes: s.module.Rules.Excludes, Backend: watch.Backend(s.module.Watcher), Log: s.log,
+		Growing: s.module.Settle.Growing.Std(),
 	})
 	s.setWatcher(w)
 	done := make(chan struct{})

@@ -24,6 +24,8 @@ type fsnotifyBackend struct {
 	quiet    quiet
 	out      *outlet
 	meter    *meter
+	growth   growth
+	hold     *holder
 
 	fs  *fsnotify.Watcher
 	add func(abs string) error // fs.Add but in tests
@@ -46,9 +48,12 @@ func newFsnotify(cfg Config, p pace, dir rootDir, out *outlet) (*fsnotifyBackend
 	if err != nil {
 		return nil, fmt.Errorf("set up inotify: %w", err)
 	}
+	g := growth{dir: dir, quiet: cfg.GrowQuiet}
+	hold := newHolder(cfg.Growing, out, g.judge)
+	out.meter.holds(hold)
 	return &fsnotifyBackend{
 		dir: dir, excludes: cfg.Excludes, pace: p, log: cfg.Log.With("root", dir.path), quiet: quiet{every: time.Minute},
-		out: out, meter: out.meter,
+		out: out, meter: out.meter, growth: g, hold: hold,
 		fs: fs, add: fs.Add,
 		table: newTable(), jobs: newJobs(), rescan: make(chan struct{}, 1),
 	}, nil
@@ -68,9 +73,13 @@ func (b *fsnotifyBackend) run(ctx context.Context, ready func()) error {
 // receive takes what fsnotify reports until it is closed, whatever happens.
 // It calls stop when the root is lost, and returns why at the end.
 func (b *fsnotifyBackend) receive(ctx context.Context, stop func()) (lost error) {
+	defer b.hold.flush()
 	faults := b.fs.Errors
+	var alarm alarm
 	for {
 		select {
+		case now := <-alarm.at(b.hold.next()):
+			b.hold.expire(now)
 		case ev, ok := <-b.fs.Events:
 			if !ok {
 				return lost
@@ -98,14 +107,16 @@ func (b *fsnotifyBackend) translate(ev fsnotify.Event) error {
 	case ev.Has(fsnotify.Create):
 		b.appeared(p, ev.Name)
 	case ev.Has(fsnotify.Write):
-		b.out.emit(Event{Path: p, What: tree.Content})
+		b.written(p, ev.Name, nil)
 	case ev.Has(fsnotify.Rename), ev.Has(fsnotify.Remove):
 		if p == tree.Root {
 			return fmt.Errorf("%w: %s was moved or deleted", ErrRootLost, b.dir.path)
 		}
 		b.left(p, ev.Has(fsnotify.Rename))
 	case ev.Has(fsnotify.Chmod):
-		b.out.emit(Event{Path: p, What: tree.Attrs})
+		if !b.hold.has(p) {
+			b.out.emit(Event{Path: p, What: tree.Attrs})
+		}
 		if why, blind := b.meter.blind.cause(p); blind {
 			b.look(p, why)
 		}
@@ -115,13 +126,18 @@ func (b *fsnotifyBackend) translate(ev fsnotify.Event) error {
 
 // appeared answers a new name. A directory is reported once it is watched.
 func (b *fsnotifyBackend) appeared(p tree.Path, abs string) {
-	if isDir(abs) {
+	var st unix.Stat_t
+	switch err := unix.Lstat(abs, &st); {
+	case err != nil:
+		b.out.emit(Event{Path: p, What: tree.Content})
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		if !b.excludes(p, true) {
 			b.look(p, Appeared)
 		}
 		return
+	default:
+		b.written(p, abs, &st)
 	}
-	b.out.emit(Event{Path: p, What: tree.Content})
 	if b.table.known(p) {
 		b.look(p, Lost)
 	}
@@ -136,8 +152,10 @@ func (b *fsnotifyBackend) left(p tree.Path, moved bool) {
 		if moved {
 			what |= tree.Deep
 		}
+		b.hold.releaseBelow(p)
 	}
 	b.out.emit(Event{Path: p, What: what, Gone: true, Cause: Left})
+	b.hold.release(p)
 }
 
 // fault answers an error after which events may be missing.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 )
 
 // BenchmarkTranslate is the cost of one event after fsnotify made it. Create asks
@@ -28,6 +29,56 @@ func BenchmarkTranslate(b *testing.B) {
 	}
 }
 
+// BenchmarkFanotify is the cost of one event from the kernel's bytes to the sink.
+func BenchmarkFanotify(b *testing.B) {
+	top := resolved(b, b.TempDir())
+	for _, dir := range []string{"root/some/where", "outside"} {
+		mkdir(b, top+"/"+dir)
+	}
+	needFanotify(b, top)
+	dir := rootDir{path: top + "/root"}
+	if err := dir.pin(); err != nil {
+		b.Fatal(err)
+	}
+	w := New(Config{Root: dir.path})
+	back, err := newFanotify(w.cfg, w.pace, dir, &outlet{sink: func(Event) {}, meter: &w.meter}, true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer back.close()
+	var v *volume
+	for _, v = range back.volumes {
+	}
+	run := func(name, at string, mask uint64, uncached bool) {
+		h, _, err := unix.NameToHandleAt(unix.AT_FDCWD, at, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		raw := rawEvent(mask, 1, rawName(unix.FAN_EVENT_INFO_TYPE_DFID_NAME, h.Type(), string(h.Bytes()), "file"))
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if uncached {
+					v.cache.clear()
+				}
+				ev, _, err := decodeFan(raw)
+				if err == nil {
+					err = back.translate(v, ev)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	run("closed", dir.path+"/some/where", unix.FAN_CLOSE_WRITE, false)
+	run("written", dir.path+"/some/where", unix.FAN_MODIFY, false)
+	run("deleted", dir.path+"/some/where", unix.FAN_DELETE, false)
+	run("outside", top+"/outside", unix.FAN_CLOSE_WRITE, false)
+	run("uncached", dir.path+"/some/where", unix.FAN_CLOSE_WRITE, true)
+	run("outside-uncached", top+"/outside", unix.FAN_CLOSE_WRITE, true)
+}
+
 // BenchmarkStart is the time until a tree of 10,000 directories is watched.
 func BenchmarkStart(b *testing.B) {
 	root := resolved(b, b.TempDir())
@@ -36,13 +87,20 @@ func BenchmarkStart(b *testing.B) {
 			mkdir(b, fmt.Sprintf("%s/d%d/e%d", root, i, j))
 		}
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		ctx, stop := context.WithCancel(b.Context())
-		if err := New(Config{Root: root}).Run(ctx, func(Event) {}, stop); err != nil {
-			b.Fatal(err)
-		}
-		stop()
+	for _, backend := range []Backend{Fsnotify, Fanotify} {
+		b.Run(string(backend), func(b *testing.B) {
+			if backend == Fanotify {
+				needFanotify(b, root)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				ctx, stop := context.WithCancel(b.Context())
+				if err := New(Config{Root: root, Backend: backend}).Run(ctx, func(Event) {}, stop); err != nil {
+					b.Fatal(err)
+				}
+				stop()
+			}
+			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/10k-dirs")
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/10k-dirs")
 }

@@ -78,6 +78,13 @@ func (s *blindSet) cause(p tree.Path) (why Cause, ok bool) {
 	return b.why, ok
 }
 
+// any reports whether there is a subtree that is not watched.
+func (s *blindSet) any() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.subs) > 0
+}
+
 // list returns the subtrees in order.
 func (s *blindSet) list() []tree.Path {
 	s.mu.Lock()

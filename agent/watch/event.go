@@ -14,6 +14,10 @@ type Event struct {
 	// Gone says that an entry of this name was seen leaving: deleted or moved
 	// away. Another one may stand there since.
 	Gone bool
+	// Finished says that a file's writers are known to be done with it: it was
+	// closed, it came by a rename or a link, or it rested for Config.GrowQuiet.
+	// There is no need to wait for more before it is sent.
+	Finished bool
 	// Cause says what made the watcher report the path.
 	Cause Cause
 }
@@ -32,14 +36,15 @@ const (
 	Overflow
 	// NoWatches: the subtree is not watched, since no inotify watch was left.
 	NoWatches
-	// Unreadable: the subtree is not watched, since it could not be opened, or
-	// since it stands in the tree twice (a bind mount).
+	// Unreadable: the subtree is not watched, since it could not be opened, since
+	// it stands in the tree twice (a bind mount), or since its file system reports
+	// nothing.
 	Unreadable
 	// Lost: the watch of a directory had gone and was set up again.
 	Lost
 	// Mounted: a file system appeared or disappeared here.
 	Mounted
-	// Polled: nothing reports changes, so the path is due by time.
+	// Polled: nothing reports all changes, so the path is due by time.
 	Polled
 )
 

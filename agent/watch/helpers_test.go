@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"syncagent/agent/tree"
 )
 
@@ -39,7 +41,7 @@ type watching struct {
 	stop  context.CancelFunc
 	ended chan struct{} // closed when the run has ended, with err
 	err   error
-	b     *fsnotifyBackend // nil when it runs by Watcher.Run
+	b     *fsnotifyBackend // set by startBackend alone
 
 	mu     sync.Mutex
 	events []Event
@@ -84,6 +86,85 @@ func start(t testing.TB, cfg Config) *watching {
 	t.Helper()
 	h := prepare(t, cfg)
 	h.launch(h.w.Run)
+	return h
+}
+
+// eachBackend runs a test with each backend that the kernel feeds.
+func eachBackend(t *testing.T, test func(t *testing.T, backend Backend)) {
+	for _, backend := range []Backend{Fsnotify, Fanotify} {
+		t.Run(string(backend), func(t *testing.T) {
+			if backend == Fanotify {
+				needFanotify(t, "")
+			}
+			test(t, backend)
+		})
+	}
+}
+
+// needFanotify skips a test when fanotify does not work for dir, a temporary
+// directory by default, unless it must.
+func needFanotify(t testing.TB, dir string) {
+	t.Helper()
+	if dir == "" {
+		dir = resolved(t, t.TempDir())
+	}
+	if err := CheckFanotify(Config{Root: dir}); err != nil {
+		cannot(t, "fanotify", err)
+	}
+}
+
+// cannot skips a test for want of something, unless the machine is told to have it.
+func cannot(t testing.TB, what string, err error) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("AGENT_TEST_MUST_RUN"), ","), what) {
+		t.Fatal(err)
+	}
+	t.Skipf("%v; AGENT_TEST_MUST_RUN=%s makes this a failure", err, what)
+}
+
+// startPaced is start with the backend of cfg, which is not auto, without the
+// look-out for mounts and remote file systems.
+func startPaced(t testing.TB, cfg Config, p pace) *watching {
+	t.Helper()
+	switch cfg.Backend {
+	case Fsnotify:
+		return startBackend(t, cfg, p, func(*fsnotifyBackend) {})
+	case oldFanotify:
+		return startFanotify(t, cfg, p, func(b *fanotifyBackend) { withoutRename(t, b) })
+	}
+	return startFanotify(t, cfg, p, func(*fanotifyBackend) {})
+}
+
+// oldFanotify is fanotify as it is before Linux 5.17.
+const oldFanotify Backend = "fanotify without FAN_RENAME"
+
+// withoutRename has the kernel report moves the old way.
+func withoutRename(t testing.TB, b *fanotifyBackend) {
+	for _, v := range b.volumes {
+		for add, mask := range map[uint]uint64{unix.FAN_MARK_REMOVE: unix.FAN_RENAME, unix.FAN_MARK_ADD: fanMoves} {
+			if err := unix.FanotifyMark(v.group, add|unix.FAN_MARK_FILESYSTEM, mask, unix.AT_FDCWD, b.dir.path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// startFanotify is startBackend for the other backend.
+func startFanotify(t testing.TB, cfg Config, p pace, change func(b *fanotifyBackend)) *watching {
+	t.Helper()
+	h := prepare(t, cfg)
+	dir := rootDir{path: h.root}
+	if err := dir.pin(); err != nil {
+		t.Fatal(err)
+	}
+	h.launch(func(ctx context.Context, sink func(Event), ready func()) error {
+		b, err := newFanotify(h.w.cfg, p, dir, &outlet{sink: sink, meter: &h.w.meter}, false)
+		if err != nil {
+			return err
+		}
+		change(b)
+		return b.run(ctx, ready)
+	})
 	return h
 }
 
@@ -196,6 +277,9 @@ func mkdir(t testing.TB, name string) {
 		t.Fatal(err)
 	}
 }
+
+// rel returns the path of what stands at abs.
+func (h *watching) rel(abs string) tree.Path { return rootDir{path: h.root}.rel(abs) }
 
 // realDirs returns the directories at and below root, absolute and in order.
 func realDirs(t testing.TB, root string) []string {

@@ -58,7 +58,7 @@ func TestCheckLimit(t *testing.T) {
 		t.Errorf("need %+v: limits were not read", before)
 	}
 	excludes := func(p tree.Path, dir bool) bool { return dir && p == "cache" }
-	start(t, Config{Root: root, Excludes: excludes})
+	start(t, Config{Root: root, Excludes: excludes, Backend: Fsnotify})
 	need, err := CheckLimit(root, excludes)
 	if err != nil || need.Directories != 5 || need.Own != 5 || need.Used < 5 || need.InstancesUsed < 1 {
 		t.Errorf("need %+v, %v; want 5 directories, all watched", need, err)

@@ -142,19 +142,39 @@ func changedMounts(was, now map[string]string) []string {
 	return slices.Sorted(maps.Keys(places))
 }
 
-// parseMounts reads mountinfo (proc_pid_mountinfo(5)): mount point to the ids of
-// what is mounted there, the top one last. Lines it does not understand are left out.
+// parseMounts reads mountinfo: mount point to the ids of what is mounted there,
+// the top one last.
 func parseMounts(data []byte) map[string]string {
 	mounts := make(map[string]string)
+	for _, m := range mountLines(data) {
+		mounts[m.place] += m.id + " "
+	}
+	return mounts
+}
+
+// mountLine is what a line of mountinfo (proc_pid_mountinfo(5)) says of a mount.
+type mountLine struct {
+	id    string
+	dev   string // major:minor, one a superblock
+	place string
+	kind  string // type of the file system
+}
+
+// mountLines reads mountinfo; lines it does not understand are left out.
+func mountLines(data []byte) []mountLine {
+	var lines []mountLine
 	for line := range bytes.Lines(data) {
 		f := strings.Fields(string(line))
 		if len(f) < 5 || !strings.HasPrefix(f[4], "/") {
 			continue
 		}
-		place := unescapeMount(f[4])
-		mounts[place] += f[0] + " "
+		m := mountLine{id: f[0], dev: f[2], place: unescapeMount(f[4])}
+		if i := slices.Index(f, "-"); i > 4 && i+1 < len(f) {
+			m.kind = f[i+1]
+		}
+		lines = append(lines, m)
 	}
-	return mounts
+	return lines
 }
 
 // unescapeMount replaces the octal escapes of blanks and backslashes.

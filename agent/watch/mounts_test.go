@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +18,7 @@ func mountTmpfs(t *testing.T, at string) {
 	if err := unix.Mount("none", at, "tmpfs", 0, ""); err != nil {
 		t.Fatalf("mount %s: %v", at, err)
 	}
+	t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) }) // unless the test did
 }
 
 func unmount(t *testing.T, at string, flags int) {
@@ -40,8 +42,10 @@ func (h *watching) reports(dir, name string) {
 }
 
 // TestMounts mounts and unmounts below the root.
-func TestMounts(t *testing.T) {
-	if !inNamespace(t, unix.CLONE_NEWUSER|unix.CLONE_NEWNS) {
+func TestMounts(t *testing.T) { eachBackend(t, testMounts) }
+
+func testMounts(t *testing.T, backend Backend) {
+	if !inMounts(t) {
 		return
 	}
 	root := resolved(t, t.TempDir())
@@ -50,7 +54,7 @@ func TestMounts(t *testing.T) {
 	mkdir(t, filepath.Join(late, "covered"))
 	mkdir(t, filepath.Join(root, "excluded/m"))
 	mountTmpfs(t, early)
-	h := start(t, Config{Root: root, Excludes: func(p tree.Path, _ bool) bool { return p == "excluded" }})
+	h := start(t, Config{Root: root, Backend: backend, Excludes: func(p tree.Path, _ bool) bool { return p == "excluded" }})
 	h.reports("early", "f")
 
 	mounted := func(p tree.Path) func() bool {
@@ -73,34 +77,44 @@ func TestMounts(t *testing.T) {
 
 	unmount(t, early, 0)
 	eventually(t, "the event of the unmount", mounted("early"))
-	before := h.w.Stats().Dirs
+	before := h.w.Stats()
+	h.forget()
 	mountTmpfs(t, filepath.Join(root, "excluded/m"))
 	mountTmpfs(t, early)
 	eventually(t, "the event of the mount", mounted("early"))
-	if s := h.w.Stats(); s.Dirs != before || h.saw(func(e Event) bool { return e.What&tree.Deep != 0 && e.Path == "excluded/m" }) {
-		t.Errorf("%d directories after %d: a mount below an excluded directory is watched", s.Dirs, before)
+	eventually(t, "the mounts to be answered", func() bool { return h.w.Stats().Unsettled == 0 })
+	s := h.w.Stats()
+	more := s.Dirs - before.Dirs
+	if backend == Fanotify {
+		more = s.Filesystems - before.Filesystems - 1 // early
+	}
+	if more != 0 || h.saw(func(e Event) bool { return e.What&tree.Deep != 0 && e.Path == "excluded/m" }) {
+		t.Errorf("%+v after %+v: a mount below an excluded directory is watched", s, before)
 	}
 	unmount(t, early, 0)
 	unmount(t, filepath.Join(root, "excluded/m"), 0)
 }
 
-// TestBindMount has one directory twice in the tree: one of the two is reported
-// as a whole.
+// bind mounts what stands at one place of a root at another.
+func bind(t *testing.T, root, from, to string) {
+	t.Helper()
+	if err := unix.Mount(filepath.Join(root, from), filepath.Join(root, to), "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unmount(t, filepath.Join(root, to), unix.MNT_DETACH) })
+}
+
+// TestBindMount has one directory twice in the tree: with fsnotify one of the two
+// is reported as a whole.
 func TestBindMount(t *testing.T) {
-	if !inNamespace(t, unix.CLONE_NEWUSER|unix.CLONE_NEWNS) {
+	if !inMounts(t) {
 		return
 	}
 	root := resolved(t, t.TempDir())
 	mkdir(t, filepath.Join(root, "a/s"))
 	mkdir(t, filepath.Join(root, "b"))
-	bind := func(from, to string) {
-		if err := unix.Mount(filepath.Join(root, from), filepath.Join(root, to), "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { unmount(t, filepath.Join(root, to), unix.MNT_DETACH) })
-	}
-	bind("a", "b")
-	h := start(t, Config{Root: root})
+	bind(t, root, "a", "b")
+	h := start(t, Config{Root: root, Backend: Fsnotify})
 	s := h.w.Stats()
 	if len(s.Blind) != 1 || s.Blind[0] != "a" && s.Blind[0] != "b" || s.Dirs != 3 {
 		t.Fatalf("stats %+v, want a or b blind, the root and two more watched", s)
@@ -108,18 +122,86 @@ func TestBindMount(t *testing.T) {
 	if !h.saw(func(e Event) bool { return e.Path == s.Blind[0] && e.What&tree.Deep != 0 && e.Cause == Unreadable }) {
 		t.Errorf("%s was not reported", s.Blind[0])
 	}
-	bind("", "b") // the root itself: must not be followed for ever
+	bind(t, root, "", "b") // the root itself: must not be followed for ever
 	eventually(t, "the root's copy to be blind", func() bool {
 		s := h.w.Stats()
 		return s.Unsettled == 0 && s.BlindCount == 1 && s.Blind[0] == "b"
 	})
 }
 
+// TestBindMountFanotify: with fanotify each event bears all names.
+func TestBindMountFanotify(t *testing.T) {
+	if !inMounts(t) {
+		return
+	}
+	needFanotify(t, "")
+	top := resolved(t, t.TempDir())
+	root := filepath.Join(top, "root")
+	mkdir(t, filepath.Join(root, "a/s"))
+	mkdir(t, filepath.Join(root, "b"))
+	mkdir(t, filepath.Join(root, "c/d"))
+	mkdir(t, filepath.Join(top, "out/t"))
+	bind(t, root, "a", "b")
+	bind(t, root, "../out", "c/d")
+	h := start(t, Config{Root: root, Backend: Fanotify})
+	write(t, filepath.Join(root, "b/s/f"), "")
+	write(t, filepath.Join(top, "out/t/f"), "")
+	write(t, filepath.Join(root, "a/g"), "")
+	mkdir(t, filepath.Join(top, "unseen"))
+	h.settle()
+	want := []string{"content a/g", "content a/s/f", "content b/g", "content b/s/f", "content c/d/t/f"}
+	if d := cmp.Diff(want, h.marks()); d != "" {
+		t.Errorf("marks (-want +got):\n%s", d)
+	}
+	// A mount goes where the directory above it goes.
+	if err := os.Rename(filepath.Join(root, "c"), filepath.Join(root, "e")); err != nil {
+		t.Fatal(err)
+	}
+	h.reports("e/d/t", "g")
+	if err := os.Rename(filepath.Join(root, "e"), filepath.Join(root, "c")); err != nil {
+		t.Fatal(err)
+	}
+	if s := h.w.Stats(); s.Filesystems != 1 || s.BlindCount != 0 {
+		t.Errorf("stats %+v, want one file system", s)
+	}
+}
+
+// TestWholeHost has "/" for a root. What a bind mount does not show is not taken
+// for the root itself, as which the kernel names it.
+func TestWholeHost(t *testing.T) {
+	if !inMounts(t) {
+		return
+	}
+	needFanotify(t, "")
+	top := resolved(t, t.TempDir())
+	mkdir(t, filepath.Join(top, "in/a"))
+	mkdir(t, filepath.Join(top, "in/b"))
+	mkdir(t, filepath.Join(top, "unseen"))
+	bind(t, top, "in/a", "in/b")
+	in := tree.Path(strings.TrimPrefix(filepath.Join(top, "in"), "/"))
+	h := start(t, Config{Root: "/", Backend: Fanotify, Excludes: func(p tree.Path, _ bool) bool {
+		return !in.Contains(p) && !p.Contains(in)
+	}})
+	write(t, filepath.Join(top, "unseen/f"), "")
+	write(t, filepath.Join(top, "in/a/f"), "")
+	write(t, filepath.Join(top, "in/last"), "")
+	eventually(t, "the last event", func() bool { return len(h.of(in.Join("last"))) > 0 })
+	for p, want := range map[tree.Path]bool{in.Join("a/f"): true, in.Join("b/f"): true, "f": false} {
+		if got := len(h.of(p)) > 0; got != want {
+			t.Errorf("event of %q: %v, want %v", p, got, want)
+		}
+	}
+}
+
 // TestRootUnmounted covers a root that is a mount point, and one whose mount is
 // hidden by another.
 func TestRootUnmounted(t *testing.T) {
-	if !inNamespace(t, unix.CLONE_NEWUSER|unix.CLONE_NEWNS) {
+	if !inMounts(t) {
 		return
+	}
+	backends := []Backend{Fsnotify, Poll}
+	if CheckFanotify(Config{Root: t.TempDir()}) == nil {
+		backends = append(backends, Fanotify)
 	}
 	for name, change := range map[string]func(top, root string){
 		"unmounted":       func(_, root string) { unmount(t, root, 0) },
@@ -127,16 +209,11 @@ func TestRootUnmounted(t *testing.T) {
 		"mounted over":    func(_, root string) { mountTmpfs(t, root) },
 		"hidden by above": func(top, _ string) { mountTmpfs(t, top) },
 	} {
-		for _, backend := range []Backend{Fsnotify, Poll} {
+		for _, backend := range backends {
 			top := resolved(t, t.TempDir())
 			root := filepath.Join(top, "root")
 			mkdir(t, root)
 			mountTmpfs(t, root)
-			t.Cleanup(func() {
-				for _, at := range []string{top, root, root} { // what is not mounted any more fails
-					_ = unix.Unmount(at, unix.MNT_DETACH)
-				}
-			})
 			mkdir(t, filepath.Join(root, "d"))
 			h := start(t, Config{Root: root, Backend: backend})
 			change(top, root)

@@ -162,9 +162,3 @@ func (r rootDir) below(abs string) bool {
 	}
 	return len(abs) > len(r.path) && abs[len(r.path)] == '/' && strings.HasPrefix(abs, r.path)
 }
-
-// isDir reports whether a directory, not a symlink to one, stands at abs.
-func isDir(abs string) bool {
-	var st unix.Stat_t
-	return unix.Lstat(abs, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
-}

@@ -3,6 +3,7 @@ package watch
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"syncagent/agent/tree"
 )
@@ -15,16 +16,22 @@ type Stats struct {
 	// Backend in use, "" before the first Run, and Why that one.
 	Backend string
 	Why     string
-	// Dirs is the number of directories watched.
+	// Dirs is the number of directories watched; 0 where whole file systems are.
 	Dirs int
+	// Filesystems is the number of file systems watched as a whole.
+	Filesystems int
 	// Events is the number of events handed out, of all runs.
 	Events uint64
 	// Overflows is how often the kernel's queue was full, of all runs.
 	Overflows uint64
-	// Unsettled is the number of subtrees known to have changed whose event is yet
-	// to come, because their watches are being set up. While it is not 0, the tree
-	// cannot be called in sync.
+	// Unsettled is the number of paths known to have changed whose event is yet to
+	// come: subtrees whose watches are being set up, and files that are Growing.
+	// While it is not 0, the tree cannot be called in sync.
 	Unsettled int
+	// Growing is the number of files held back since somebody writes them, and
+	// GrowingSince when the first of them was; zero when there is none.
+	Growing      int
+	GrowingSince time.Time
 	// Blind names subtrees that could not be watched, the first hundred in order,
 	// and BlindCount says how many there are. They are reported as a whole once a
 	// minute. Crowded ones stand as their common parent.
@@ -34,19 +41,25 @@ type Stats struct {
 
 // meter is what a running backend keeps up to date for Stats.
 type meter struct {
-	dirs, unsettled   atomic.Int64
+	dirs, systems     atomic.Int64
+	unsettled         atomic.Int64
 	events, overflows atomic.Uint64
 	blind             blindSet
 
 	mu      sync.Mutex
 	backend Backend
 	why     string
+	swept   string // what is reported from time to time besides, and why
+	held    *holder
 }
 
 func (m *meter) reset() {
 	m.dirs.Store(0)
+	m.systems.Store(0)
 	m.unsettled.Store(0)
 	m.blind.expire(tree.Root, ^uint64(0))
+	m.sweeps("")
+	m.holds(nil)
 }
 
 func (m *meter) chose(b Backend, why string) {
@@ -55,13 +68,35 @@ func (m *meter) chose(b Backend, why string) {
 	m.backend, m.why = b, why
 }
 
+// sweeps says what is reported from time to time besides; "" for nothing.
+func (m *meter) sweeps(what string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.swept = what
+}
+
+// holds says who holds growing files back.
+func (m *meter) holds(h *holder) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held = h
+}
+
+// growing returns who holds growing files back; its methods do nothing on nil.
+func (m *meter) growing() *holder {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.held
+}
+
 // Stats returns a snapshot. It may be called at any time.
 func (w *Watcher) Stats() Stats {
 	m := &w.meter
 	m.mu.Lock()
-	s := Stats{Backend: string(m.backend), Why: m.why}
+	s := Stats{Backend: string(m.backend), Why: m.why + m.swept}
 	m.mu.Unlock()
-	s.Dirs, s.Unsettled = int(m.dirs.Load()), int(m.unsettled.Load())
+	s.Dirs, s.Filesystems, s.Unsettled = int(m.dirs.Load()), int(m.systems.Load()), int(m.unsettled.Load())
+	s.Growing, s.GrowingSince = m.growing().oldest()
 	s.Events, s.Overflows = m.events.Load(), m.overflows.Load()
 	s.Blind = m.blind.list()
 	s.BlindCount = len(s.Blind)

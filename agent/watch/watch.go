@@ -3,7 +3,6 @@ package watch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -24,18 +23,30 @@ type Backend string
 const (
 	// Auto takes the best that works here.
 	Auto Backend = "auto"
+	// Fanotify has the kernel report a file system as a whole.
+	Fanotify Backend = "fanotify"
 	// Fsnotify watches every directory through inotify.
 	Fsnotify Backend = "fsnotify"
 	// Poll reports the whole tree as unknown at a fixed interval.
 	Poll Backend = "poll"
 )
 
-// DefaultPollEvery is how often Poll reports the root unless told.
-const DefaultPollEvery = time.Minute
+// What a Config means when it does not say.
+const (
+	// DefaultPollEvery is how often what nothing reports is due.
+	DefaultPollEvery = time.Minute
+	// DefaultGrowing is how long a file that is being written is held back at most.
+	DefaultGrowing = 30 * time.Second
+	// DefaultGrowQuiet is how long a file must keep its size.
+	DefaultGrowQuiet = 2 * time.Millisecond
+)
 
 const (
-	// rootEvery is how often the root is looked at when nothing happens.
-	rootEvery = 10 * time.Second
+	// rootEvery is how often the root is looked at when nothing happens. Fanotify
+	// tells of all but that something above the mount of the root has moved, so
+	// there it is looked at more rarely. Each look wakes some threads.
+	rootEvery    = 30 * time.Second
+	fanRootEvery = 5 * time.Minute
 	// retryEvery is how often subtrees that are not watched are reported and tried again.
 	retryEvery = time.Minute
 	// rescanGap is the least time between the end of one rescan and the next.
@@ -52,8 +63,16 @@ type Config struct {
 	Excludes func(p tree.Path, dir bool) bool
 	// Backend is Auto when empty.
 	Backend Backend
-	// PollEvery is the interval of Poll; 0 is DefaultPollEvery.
+	// PollEvery is the interval of Poll, and of the reports of file systems that other
+	// hosts write to; 0 is DefaultPollEvery.
 	PollEvery time.Duration
+	// Growing is how long a file that is being written is held back at most, before
+	// it is reported as it is; 0 is DefaultGrowing.
+	Growing time.Duration
+	// GrowQuiet is how long a file must keep its size to count as written, where the
+	// kernel does not say that it was closed; large files must for longer. 0 is
+	// DefaultGrowQuiet.
+	GrowQuiet time.Duration
 	// Log is silent when nil.
 	Log *slog.Logger
 }
@@ -66,7 +85,7 @@ type Watcher struct {
 }
 
 // pace holds the intervals, which tests shorten.
-type pace struct{ root, retry, rescan time.Duration }
+type pace struct{ root, fanRoot, retry, rescan time.Duration }
 
 // New returns a watcher; it starts nothing.
 func New(cfg Config) *Watcher {
@@ -74,13 +93,20 @@ func New(cfg Config) *Watcher {
 	if cfg.Excludes == nil {
 		cfg.Excludes = func(tree.Path, bool) bool { return false }
 	}
-	if cfg.PollEvery <= 0 {
-		cfg.PollEvery = DefaultPollEvery
-	}
+	cfg.PollEvery = orElse(cfg.PollEvery, DefaultPollEvery)
+	cfg.Growing = orElse(cfg.Growing, DefaultGrowing)
+	cfg.GrowQuiet = orElse(cfg.GrowQuiet, DefaultGrowQuiet)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Watcher{cfg: cfg, pace: pace{root: rootEvery, retry: retryEvery, rescan: rescanGap}}
+	return &Watcher{cfg: cfg, pace: pace{root: rootEvery, fanRoot: fanRootEvery, retry: retryEvery, rescan: rescanGap}}
+}
+
+func orElse(d, byDefault time.Duration) time.Duration {
+	if d <= 0 {
+		return byDefault
+	}
+	return d
 }
 
 // backend is one way to learn about changes of one tree.
@@ -108,35 +134,26 @@ func (w *Watcher) Run(ctx context.Context, sink func(Event), ready func()) error
 		w.cfg.Log.Warn("mounts below the root will not be noticed", "root", dir.path, "error", err)
 	}
 	defer mounts.close()
-	b, err := w.backend(dir, &outlet{sink: sink, meter: &w.meter})
+	out := &outlet{sink: sink, meter: &w.meter}
+	b, err := w.choose(dir, out)
 	if err != nil {
 		return err
 	}
+	sweeps := newSweeper(w.cfg, out)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.run(ctx, ready) })
-	g.Go(func() error { return mounts.follow(ctx, b.mounted) })
+	if _, polls := b.(*pollBackend); !polls {
+		g.Go(func() error { return sweeps.run(ctx) })
+	}
+	g.Go(func() error {
+		return mounts.follow(ctx, func(p tree.Path) {
+			sweeps.mounted()
+			b.mounted(p)
+		})
+	})
 	return g.Wait()
 }
 
-// backend sets up the configured backend. Auto falls back to polling rather than
-// not to replicate at all.
-func (w *Watcher) backend(dir rootDir, out *outlet) (backend, error) {
-	switch w.cfg.Backend {
-	case Poll:
-		w.meter.chose(Poll, "configured")
-		return newPoll(w.cfg, dir, out), nil
-	case Fsnotify:
-		w.meter.chose(Fsnotify, "configured")
-		return newFsnotify(w.cfg, w.pace, dir, out)
-	case Auto, "":
-		b, err := newFsnotify(w.cfg, w.pace, dir, out)
-		if err == nil {
-			w.meter.chose(Fsnotify, "auto: the kernel reports changes of each directory")
-			return b, nil
-		}
-		w.cfg.Log.Warn("cannot watch, polling instead", "root", dir.path, "every", w.cfg.PollEvery, "error", err)
-		w.meter.chose(Poll, "auto: "+err.Error())
-		return newPoll(w.cfg, dir, out), nil
-	}
-	return nil, fmt.Errorf("watcher %q: unknown; use auto, fsnotify or poll", w.cfg.Backend)
-}
+// Growing returns the files at and below p that are held back since somebody
+// writes them, in no order. What is sent of them now would be a part only.
+func (w *Watcher) Growing(p tree.Path) []tree.Path { return w.meter.growing().below(p) }

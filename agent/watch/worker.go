@@ -42,6 +42,10 @@ func (b *fsnotifyBackend) work(ctx context.Context, ready func()) error {
 	var took time.Duration   // how long it took, and the next must wait
 	for {
 		var err error
+		again := retry.C
+		if !b.meter.blind.any() {
+			again = nil // a timer that nobody waits for wakes nobody
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -49,7 +53,7 @@ func (b *fsnotifyBackend) work(ctx context.Context, ready func()) error {
 			err = b.doJob(ctx)
 		case <-check.C:
 			err = b.dir.lost()
-		case <-retry.C:
+		case <-again:
 			err = b.retryBlind(ctx)
 		case <-rescan:
 			rescan, due = nil, time.After(max(b.pace.rescan, took)-time.Since(last))
@@ -134,7 +138,8 @@ func (b *fsnotifyBackend) retryBlind(ctx context.Context) error {
 // reconcile makes the watches at and below p equal to the directories there.
 func (b *fsnotifyBackend) reconcile(ctx context.Context, p tree.Path) {
 	begun := b.clock.Add(1)
-	if !b.excluded(p) {
+	// Only mount points are found by other means than reading the directory above.
+	if !excludedAt(b.excludes, p) {
 		b.walk(ctx, p)
 	}
 	if ctx.Err() == nil {
@@ -142,17 +147,6 @@ func (b *fsnotifyBackend) reconcile(ctx context.Context, p tree.Path) {
 		b.meter.blind.expire(p, begun)
 	}
 	b.meter.dirs.Store(int64(b.table.watched()))
-}
-
-// excluded reports whether p or a directory above it is excluded. Only mount
-// points are found by other means than reading the directory above.
-func (b *fsnotifyBackend) excluded(p tree.Path) bool {
-	for ; p != tree.Root; p = p.Parent() {
-		if b.excludes(p, true) {
-			return true
-		}
-	}
-	return false
 }
 
 // walk watches p and every directory below it, each before it is read.
