@@ -52,6 +52,17 @@ func withEnvironment(ctx context.Context, opt options, use func(context.Context,
 	return err
 }
 
+// keepAgent measures the same program throughout, even if it is built anew
+// meanwhile.
+func (e *environment) keepAgent(ctx context.Context) error {
+	mine := filepath.Join(e.dir, "agent")
+	if err := e.copyTree(ctx, e.opt.agent, mine, "-p"); err != nil {
+		return fmt.Errorf("%w: build it with \"make build\"", err)
+	}
+	e.opt.agent = mine
+	return nil
+}
+
 // scratch prefers memory: a disk would be what is measured.
 func scratch(dir string) string {
 	if dir != "" {

@@ -13,7 +13,9 @@ import (
 
 // byHand are the options of the floor. The comparison of times to the
 // nanosecond costs nothing and keeps it right.
-func byHand() []string { return []string{"-a", "--delete", "--modify-window=-1", "--sockopts=TCP_NODELAY"} }
+func byHand() []string {
+	return []string{"-a", "--delete", "--modify-window=-1", "--sockopts=TCP_NODELAY"}
+}
 
 // floor runs rsync when it is told to.
 type floor struct{}

@@ -65,7 +65,7 @@ func launchAgent(r *rig, env ...string) error {
 }
 
 // rest waits until every target says that it has nothing to do.
-func (o *ours) rest(ctx context.Context, r *rig) error { return agentRests(ctx, r, r.env.opt.bound) }
+func (o *ours) rest(ctx context.Context, r *rig) error { return agentRests(ctx, r, r.bound) }
 
 func agentRests(ctx context.Context, r *rig, bound time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, bound)

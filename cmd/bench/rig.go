@@ -38,6 +38,7 @@ func (s slave) url() string { return fmt.Sprintf("rsync://%s@%s:%s/%s/", user, s
 // rig is a source, slaves and the processes between them, for one measurement.
 type rig struct {
 	env      *environment
+	bound    time.Duration // what is not equal by then never is
 	dir      string
 	source   string
 	slaves   []slave
@@ -45,6 +46,7 @@ type rig struct {
 	children []*proc.Child
 	master   *proc.Child // the process that watches, nil when there is none
 	loops    []func()    // end what runs in this process
+	unmount  func()
 }
 
 // newRig makes the directories; nothing runs yet.
@@ -53,8 +55,14 @@ func newRig(env *environment, slaves int) (*rig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
-	r := &rig{env: env, dir: dir, source: filepath.Join(dir, "source"), pass: filepath.Join(dir, "pass")}
+	r := &rig{env: env, bound: env.opt.bound, dir: dir, source: filepath.Join(dir, "source"), pass: filepath.Join(dir, "pass"), unmount: func() {}}
 	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(r.source, 0o755), os.WriteFile(r.pass, []byte(env.password+"\n"), 0o600))
+	if isolated() && err == nil {
+		r.unmount, err = mountMemory(r.source)
+	}
+	if err != nil {
+		return nil, err
+	}
 	for i := range slaves {
 		s := slave{host: fmt.Sprintf("127.0.0.%d", i+1), dir: filepath.Join(dir, fmt.Sprintf("s%d", i+1))}
 		s.tree = filepath.Join(s.dir, "tree")
@@ -172,7 +180,7 @@ func lastLines(file string) string {
 // error that wraps errNever. What was renamed or removed is named, since its
 // end is the last thing to wait for.
 func (r *rig) settle(ctx context.Context, gone ...string) (time.Time, error) {
-	limited, cancel := context.WithTimeout(ctx, r.env.opt.bound)
+	limited, cancel := context.WithTimeout(ctx, r.bound)
 	defer cancel()
 	end, err := awaitEqual(limited, r.source, r.trees(), gone)
 	if ctx.Err() != nil {
@@ -181,18 +189,22 @@ func (r *rig) settle(ctx context.Context, gone ...string) (time.Time, error) {
 	return end, err
 }
 
-// background runs a loop of our own until halt.
-func (r *rig) background(ctx context.Context, loop func(context.Context)) {
+// background runs a loop of our own until halt, or until end is called, which
+// may be done more than once.
+func (r *rig) background(ctx context.Context, loop func(context.Context)) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		loop(ctx)
 	}()
-	r.loops = append(r.loops, func() { cancel(); <-ended })
+	end = func() { cancel(); <-ended }
+	r.loops = append(r.loops, end)
+	return end
 }
 
-// halt ends the master, the loops, then the other processes, the youngest first.
+// halt ends the master, the loops that depend on it, then the other processes,
+// the youngest first.
 func (r *rig) halt() {
 	if r.master != nil {
 		_ = r.master.Stop(stopTime)
@@ -211,5 +223,6 @@ func (r *rig) halt() {
 // close ends everything and removes it.
 func (r *rig) close() {
 	r.halt()
+	r.unmount()
 	_ = os.RemoveAll(r.dir)
 }

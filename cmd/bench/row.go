@@ -1,6 +1,9 @@
 package main
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // sample is what one measurement gave: values by the name of their line.
 type sample map[string][]float64
@@ -14,6 +17,8 @@ type row struct {
 	once bool
 	// fill makes what is there before anything is launched.
 	fill func(ctx context.Context, r *rig) error
+	// bound is how long to wait for equality, if less than the option's.
+	bound time.Duration
 	// cold: measure launches the master itself.
 	cold bool
 	// measure does the work and returns once all slaves are equal.
@@ -47,7 +52,7 @@ func (w wanted) bound(values map[string]float64) (float64, bool) {
 // rows are all workloads that are measured side by side, in order.
 func rows() []row {
 	return []row{
-		latencyRow(), burstRow(), rewritesRow(), removeRow(), renameRow(), largeRow(),
+		latencyRow(), burstRow(), rewritesRow(), busyRow(), removeRow(), renameRow(), largeRow(),
 		startRow(), memoryRow(), idleRow(),
 	}
 }

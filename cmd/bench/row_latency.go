@@ -98,7 +98,7 @@ func awaitSize(ctx context.Context, r *rig, name string, size int64, begin time.
 		switch {
 		case len(waiting) == 0:
 			return took, nil
-		case took > r.env.opt.bound:
+		case took > r.bound:
 			return took, fmt.Errorf("%w: %s is not there", errNever, name)
 		case ctx.Err() != nil:
 			return took, ctx.Err()

@@ -55,7 +55,7 @@ func startUp(ctx context.Context, r *rig, s side, dirs int) (time.Duration, erro
 		if arrived(r, last) {
 			return took, nil
 		}
-		if took > r.env.opt.bound {
+		if took > r.bound {
 			return took, fmt.Errorf("%w: no change in %s arrives", errNever, last)
 		}
 		if err := os.WriteFile(r.at(fmt.Sprintf("%s/tick%05d", last, i)), nil, 0o644); err != nil {

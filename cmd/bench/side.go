@@ -128,7 +128,7 @@ func awaitLive(ctx context.Context, r *rig, s side) error {
 
 // awaitFile waits until each slave has a file.
 func awaitFile(ctx context.Context, r *rig, rel string) error {
-	ctx, cancel := context.WithTimeout(ctx, r.env.opt.bound)
+	ctx, cancel := context.WithTimeout(ctx, r.bound)
 	defer cancel()
 	for _, s := range r.slaves {
 		for !there(filepath.Join(s.tree, rel)) {
