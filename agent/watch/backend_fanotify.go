@@ -39,8 +39,9 @@ type fanotifyBackend struct {
 	check  time.Time // when the root is due to be looked at
 	retry  time.Time // when what is blind is due to be tried
 
-	mu      sync.Mutex
-	changed []tree.Path // mounts, to be answered
+	mu       sync.Mutex
+	changed  []tree.Path // mounts, to be answered
+	unplaced unplaced
 }
 
 // fanBuffer holds the events that are read at once.

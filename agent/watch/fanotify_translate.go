@@ -2,6 +2,7 @@ package watch
 
 import (
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +26,9 @@ func (b *fanotifyBackend) translate(v *volume, ev fanEvent) error {
 		return err
 	}
 	if len(parents) == 0 {
+		if ev.mask&unix.FAN_DELETE != 0 && v.gone[string(ev.at.dir)] {
+			b.unplaced.add(time.Now())
+		}
 		if dir && ev.mask&unix.FAN_DELETE != 0 {
 			return b.rootMoved(v, ev.at)
 		}
@@ -33,7 +37,7 @@ func (b *fanotifyBackend) translate(v *volume, ev fanEvent) error {
 	for _, parent := range parents {
 		p := entry(parent, ev.at.name)
 		if ev.mask&unix.FAN_DELETE != 0 {
-			b.left(p, dir, tree.Content)
+			b.left(p, dir, b.deleted(dir))
 		}
 		if dir {
 			b.changedDir(p, ev.mask)
@@ -119,6 +123,39 @@ func (b *fanotifyBackend) left(p tree.Path, dir bool, what tree.What) {
 	} else {
 		b.hold.release(p)
 	}
+}
+
+// deleted is what to mark of a deleted entry. A directory was empty by then, but
+// if it went quickly the deletes of what was in it could not be placed any more:
+// then nobody has seen how much went with it.
+func (b *fanotifyBackend) deleted(dir bool) tree.What {
+	if dir && b.unplaced.many(time.Now()) {
+		return tree.Content | tree.Deep
+	}
+	return tree.Content
+}
+
+// unplaced counts deletes in directories that are gone.
+type unplaced struct {
+	n    int
+	last time.Time
+}
+
+const (
+	unplacedFor = time.Second // after the last one
+	unplacedFew = 8           // so many do not matter to anybody who counts
+)
+
+func (u *unplaced) add(now time.Time) {
+	if now.Sub(u.last) > unplacedFor {
+		u.n = 0
+	}
+	u.n++
+	u.last = now
+}
+
+func (u *unplaced) many(now time.Time) bool {
+	return u.n > unplacedFew && now.Sub(u.last) <= unplacedFor
 }
 
 // renamed answers FAN_RENAME, or one half of it from an older kernel.

@@ -22,6 +22,7 @@ type volume struct {
 	group int // -1 when it is closed
 	spots []*spot
 	cache pathCache
+	gone  map[string]bool // handles of directories that are no more
 }
 
 // spot is a mount of a volume. A directory can be seen through several, under
@@ -63,17 +64,32 @@ func (b *fanotifyBackend) find(v *volume, handle []byte) ([]tree.Path, error) {
 		return paths, nil
 	}
 	var paths []tree.Path
+	gone := true
 	for _, s := range v.spots {
 		abs, err := b.locate(s, handle)
 		if err != nil {
 			return nil, unclear(err)
 		}
+		gone = gone && abs == ""
 		if p, ok := b.inTree(abs); ok && !slices.Contains(paths, p) {
 			paths = append(paths, p)
 		}
 	}
 	v.cache.put(handle, paths)
+	if gone {
+		v.noteGone(handle)
+	}
 	return paths, nil
+}
+
+// maxGone bounds the handles that are known to be of directories that are gone.
+const maxGone = 4096
+
+func (v *volume) noteGone(handle []byte) {
+	if v.gone == nil || len(v.gone) >= maxGone {
+		v.gone = map[string]bool{}
+	}
+	v.gone[string(handle)] = true
 }
 
 // errUnclear: it is not known where something happened.
