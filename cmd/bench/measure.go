@@ -69,15 +69,16 @@ func onRig(ctx context.Context, env *environment, row row, k kind) (got sample, 
 	if err := getLive(ctx, r, row, s); err != nil {
 		return nil, "", errors.Join(err, r.grumbles())
 	}
+	_, mine := s.(*ours)
 	got, err = row.measure(ctx, r, s)
-	if err != nil {
+	if err != nil && (mine || !errors.Is(err, errNever)) {
 		return nil, "", errors.Join(err, r.grumbles())
 	}
-	if _, mine := s.(*ours); mine {
+	if mine {
 		snap, err := agentStatus(ctx, r)
 		return got, watcher(snap), err
 	}
-	return got, "", nil
+	return got, "", err
 }
 
 // grumbles is what the master said last, nil when there is none.

@@ -85,7 +85,7 @@ func body(env *environment, res *results) [][]string {
 			for _, over := range ratios(res) {
 				cells = append(cells, res.ratio(l, over[0], over[1]))
 			}
-			table = append(table, append(cells, res.wish(l)))
+			table = append(table, append(cells, res.wish(row, l)))
 		}
 	}
 	return table

@@ -20,6 +20,8 @@ func measured() (*environment, *results) {
 	res.failed(row{name: "remove"}, lsyncdName, fmt.Errorf("%w: \"x\" is\nthere", errNever))
 	res.failed(row{name: "remove"}, inotifyName, errors.New("broken"))
 	res.failed(row{name: "burst"}, lsyncdName, errNever)
+	res.add(oursName, sample{"rewrites": {0.5}})
+	res.failed(row{name: "rewrites"}, oursName, errNever)
 	return &environment{opt: options{rounds: 3, reps: 3}}, res
 }
 
@@ -39,7 +41,7 @@ func TestTable(t *testing.T) {
 		{"burst", floorName, "3.00"},
 		{"burst", oursName, "3.00"},
 		{"burst", openName, "-"},
-		{"burst", lsyncdName, "30.0, but never equal in 1 rounds"},
+		{"burst", lsyncdName, "30.0, but 1 × never equal"},
 		{"burst", "ours : floor", "1.00"},
 		{"burst", "lsyncd : ours", "10.0"},
 		{"burst", "wanted", "≤ 1.30 × floor: yes"},
@@ -47,6 +49,7 @@ func TestTable(t *testing.T) {
 		{"latency", "wanted", "≤ 0.10 × lsyncd: yes"},
 		{"large", "wanted", "≤ 1.30 × floor"},
 		{"memory", "wanted", ""},
+		{"rewrites", "wanted", "≤ 1.00: no"},
 		{"remove", lsyncdName, "never equal"},
 		{"remove", inotifyName, "failed"},
 		{"remove", "ours : floor", ""},
@@ -68,6 +71,10 @@ func TestRatiosNeedOurs(t *testing.T) {
 
 func TestVerdict(t *testing.T) {
 	_, res := measured()
+	if err := res.verdict(); !errors.Is(err, errNever) || !strings.Contains(err.Error(), "rewrites") {
+		t.Errorf("got %v", err)
+	}
+	delete(res.never[oursName], "rewrites")
 	if err := res.verdict(); err != nil {
 		t.Errorf("the others' failures are no failure of the run: %v", err)
 	}

@@ -63,7 +63,7 @@ func (r *results) cell(row row, l line, column string) string {
 	case math.IsNaN(v):
 		return "-"
 	case never > 0:
-		return fmt.Sprintf("%s, but never equal in %d rounds", number(v), never)
+		return fmt.Sprintf("%s, but %d × never equal", number(v), never)
 	}
 	return number(v)
 }
@@ -77,8 +77,9 @@ func (r *results) ratio(l line, over, under string) string {
 	return number(a / b)
 }
 
-// wish says what ours must reach in a line, and whether it does.
-func (r *results) wish(l line) string {
+// wish says what ours must reach in a line, and whether it does. A round that
+// failed is none that does.
+func (r *results) wish(row row, l line) string {
 	w := l.wanted
 	if w.factor == 0 {
 		return ""
@@ -98,7 +99,7 @@ func (r *results) wish(l line) string {
 	switch {
 	case !ok || !measured:
 		return text
-	case mine <= bound:
+	case mine <= bound && r.never[oursName][row.name]+r.errs[oursName][row.name] == 0:
 		return text + ": yes"
 	}
 	return text + ": no"
