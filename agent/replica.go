@@ -50,6 +50,14 @@ const (
 	saveEvery    = time.Second
 )
 
+// A burst leaves at a lull in proportion to what it has grown to, a fraction of
+// what sending it costs: a tree that is still being copied goes once and whole,
+// instead of in pieces that have to be walked again.
+const (
+	lullPerMark = 100 * time.Microsecond
+	longestLull = 100 * time.Millisecond
+)
+
 // surplusPortion is about how many paths a batch has at most when what only the
 // slave has is looked at: fewer than a set holds, which would roll them up.
 const surplusPortion = 10_000
@@ -96,6 +104,7 @@ type Replica struct {
 // settling is what decides when a burst has settled.
 type settling struct {
 	first, last time.Time // of the marks in the set; zero when it is empty
+	events      int       // that made them
 	gone        int       // of them, seen going
 }
 
@@ -204,6 +213,7 @@ func (r *Replica) Run(ctx context.Context) error {
 func (r *Replica) Mark(p tree.Path, what tree.What, gone bool) {
 	r.mu.Lock()
 	r.mark(p, what)
+	r.marks.events++
 	if gone {
 		r.marks.gone++
 	}
@@ -258,37 +268,42 @@ func (r *Replica) settle(ctx context.Context) bool {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		wait, some := r.due(time.Now())
+		wait, some, burst := r.due(time.Now())
 		if some && wait <= 0 {
 			return ctx.Err() == nil
 		}
 		var ring <-chan time.Time
+		wake := r.wake
 		if some {
 			timer.Reset(wait)
 			ring = timer.C
 		}
+		if burst && wait <= longestLull {
+			wake = nil // another mark only makes it later, which is not worth a look at each
+		}
 		select {
 		case <-ctx.Done():
 			return false
-		case <-r.wake:
+		case <-wake:
 		case <-ring:
 		}
 	}
 }
 
 // due tells how long to wait until the live loop has something to do. some is
-// false when only a mark can tell.
-func (r *Replica) due(now time.Time) (wait time.Duration, some bool) {
+// false when only a mark can tell; burst is true when more marks may join those
+// that wait.
+func (r *Replica) due(now time.Time) (wait time.Duration, some, burst bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := r.recall(now)
 	if r.set.Len()+len(r.surplus) > 0 {
-		next = r.settled()
+		next, burst = r.settled(), true
 	}
 	if !next.IsZero() && next.Before(r.outage.notBefore) {
 		next = r.outage.notBefore
 	}
-	return next.Sub(now), !next.IsZero()
+	return next.Sub(now), !next.IsZero(), burst
 }
 
 // recall puts the retries that are due back into the set and returns when the
@@ -310,7 +325,7 @@ func (r *Replica) recall(now time.Time) time.Time {
 
 // settled returns when the burst in the set may leave. Needs the lock.
 func (r *Replica) settled() time.Time {
-	quiet := r.module.Settle.Quiet.Std()
+	quiet := max(r.module.Settle.Quiet.Std(), min(time.Duration(r.marks.events)*lullPerMark, longestLull))
 	if r.marks.gone > burstDeletes {
 		quiet = max(quiet, burstSettle)
 	}

@@ -31,6 +31,28 @@ func TestBurstIsOneBatch(t *testing.T) {
 	})
 }
 
+// A tree that is being copied has pauses; it is not worth a walk for each.
+func TestBurstThatHasGrownWaitsForALongerLull(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(10)
+		b.start()
+		for i := range 600 {
+			name := fmt.Sprintf("d/f%d", i)
+			b.write(name, "1")
+			b.Mark(tree.Path(name), tree.Content, false)
+			if i >= 300 && i%50 == 0 {
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		time.Sleep(time.Second)
+		b.equal()
+		if n := len(b.batches()); n != 1 {
+			t.Errorf("%d runs", n)
+		}
+	})
+}
+
 func TestBurstThatDoesNotEndIsSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)

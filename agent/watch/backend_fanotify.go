@@ -34,6 +34,7 @@ type fanotifyBackend struct {
 	link    []byte
 	name    [unix.PathMax + 1]byte
 
+	crowd  crowd
 	poller *poller
 	ready  []unix.EpollEvent
 	check  time.Time // when the root is due to be looked at
@@ -97,6 +98,7 @@ func (b *fanotifyBackend) run(ctx context.Context, ready func()) error {
 				return err
 			}
 		}
+		b.crowd.gather(time.Now(), len(readable) > 0)
 		if err := b.regular(time.Now()); err != nil {
 			return err
 		}
