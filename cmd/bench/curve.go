@@ -6,20 +6,23 @@ import (
 	"slices"
 )
 
-// curve is a measurement of ours alone over a growing size.
+// curve is a measurement beside the table: of ours alone over a growing size, or
+// of what options cost.
 type curve struct {
 	name    string
 	measure func(ctx context.Context, env *environment) (curveResult, error)
 }
 
 func curves() []curve {
-	return []curve{{"scale-targets", scaleTargets}, {"scale-dirs", scaleDirs}}
+	return []curve{{"scale-targets", scaleTargets}, {"scale-dirs", scaleDirs}, {"transfer", transferOptions}}
 }
 
-// curveResult is a table whose first column is the size.
+// curveResult is a table whose first column is the size, or a label for each
+// row.
 type curveResult struct {
 	title, about string
 	columns      []string
+	labels       []string
 	rows         [][]float64
 	draw         []drawing
 }
@@ -38,9 +41,14 @@ type plot struct {
 
 func (c curveResult) table() [][]string {
 	table := [][]string{c.columns}
-	for _, row := range c.rows {
-		cells := []string{fmt.Sprintf("%.0f", row[0])}
-		for _, v := range row[1:] {
+	for i, row := range c.rows {
+		var cells []string
+		if c.labels != nil {
+			cells = append(cells, c.labels[i])
+		} else {
+			cells, row = append(cells, fmt.Sprintf("%.0f", row[0])), row[1:]
+		}
+		for _, v := range row {
 			cells = append(cells, number(v))
 		}
 		table = append(table, cells)
