@@ -118,12 +118,15 @@ func servedPath(text string) (string, *problem) {
 	return text, nil
 }
 
-// remoteDir is a directory below a remote module's root.
+// remoteDir is a directory below a remote module's root, or by ssh any.
 func remoteDir(text string) (string, *problem) {
 	if _, bad := anyText(text); bad != nil || text == "" {
 		return "", bad
 	}
 	clean := strings.Trim(path.Clean("/"+text), "/")
+	if path.IsAbs(text) && clean != "" {
+		clean = "/" + clean
+	}
 	switch {
 	case hasPart(text, ".."):
 		return "", &problem{quote(text) + ` holds ".."`, "write the path below the remote module without it"}

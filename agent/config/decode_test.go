@@ -179,6 +179,9 @@ func TestRoundTrip(t *testing.T) {
 		drawSettings(t, m)
 		m.ModuleSpecs[1].Filter = rapid.SliceOf(rapid.SampledFrom([]string{"- *", "+ a b", "- #x", "- 'y\""})).Draw(t, "filter")
 		m.ModuleSpecs[1].Targets = rapid.SampledFrom([][]ModuleDest{nil, {{Target: "s1"}}, {{Target: "s1", Dir: "off"}}}).Draw(t, "targets")
+		m.ModuleSpecs[0].Hooks = rapid.SliceOfN(rapid.Custom(drawHook), 0, 3).Draw(t, "hooks")
+		m.ModuleSpecs[1].Transport = rapid.SampledFrom([]string{"", "ssh", "daemon"}).Draw(t, "transport")
+		m.TargetSpecs[0].SSH = SSH{User: "root", Port: rapid.IntRange(0, 3).Draw(t, "port"), Options: []string{"ServerAliveInterval=3"}}
 		for _, key := range []string{"warm", "delete_guard", "delete_guard.min", "settle.quiet"} {
 			if v := rapid.SampledFrom([]string{"", "1", "off", "5ms"}).Draw(t, key); m.checkOverride(key, v) {
 				m.ModuleSpecs[1].Overrides[key] = v

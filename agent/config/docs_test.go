@@ -70,11 +70,18 @@ func documented(t *testing.T) map[string]string {
 		"agent.yaml":     outerTable(rows("", masterFields(NewMaster())), read),
 		"targets":        inner("host", targetFields(&TargetSpec{Port: DefaultPort})),
 		"modules":        inner("path", moduleFields(&module)),
+		"hooks":          inner("name", hookFields(hookExample(), false)),
+		"state hooks":    inner("name", hookFields(hookExample(), true)[:6]),
 		"module targets": inner("target", destFields(&ModuleDest{})),
 		"receiver.yaml":  outerTable(rows("", receiverFields(NewReceiver())), read),
 		"directories":    inner("path", receivedFields(&received)),
 		"rsync options":  "`--" + strings.Join(allowedExtra(), "` `--") + "`\n",
 	}
+}
+
+func hookExample() *Hook {
+	h := NewHook("", "")
+	return &h
 }
 
 // outerTable shows keys that the environment can set.

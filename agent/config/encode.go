@@ -82,8 +82,8 @@ func encodeTargets(targets []TargetSpec) *yaml.Node {
 	return n
 }
 
-// dropEmpty removes empty texts and mappings, which mean the same as a key
-// left out.
+// dropEmpty removes empty texts, lists and mappings and a port of 0, which mean
+// the same as a key left out.
 func dropEmpty(n *yaml.Node) *yaml.Node {
 	kept := n.Content[:0]
 	for i := 0; i < len(n.Content); i += 2 {
@@ -91,7 +91,7 @@ func dropEmpty(n *yaml.Node) *yaml.Node {
 		if v.Kind == yaml.MappingNode {
 			dropEmpty(v)
 		}
-		if v.Kind == yaml.MappingNode && len(v.Content) == 0 || v.Kind == yaml.ScalarNode && v.Value == "" {
+		if v.Kind != yaml.ScalarNode && len(v.Content) == 0 || v.Kind == yaml.ScalarNode && v.Value == "" || n.Content[i].Value == "port" && v.Value == "0" {
 			continue
 		}
 		kept = append(kept, n.Content[i], v)

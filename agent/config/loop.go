@@ -15,7 +15,10 @@ func (v *validator) loops(modules []Module, paths []located) {
 		return
 	}
 	own, readErr := v.net().Receiver()
-	if own == nil && readErr == nil {
+	overSSH := slices.ContainsFunc(modules, func(m Module) bool {
+		return slices.ContainsFunc(m.Targets, func(t Target) bool { return t.SSH != nil })
+	})
+	if own == nil && readErr == nil && !overSSH {
 		return
 	}
 	local, err := v.net().Addresses()
@@ -24,8 +27,12 @@ func (v *validator) loops(modules []Module, paths []located) {
 		return
 	}
 	r := reach{net: v.net(), local: local, names: map[string][]netip.Addr{}}
-	if readErr != nil {
+	v.sshLoops(modules, paths, r)
+	switch {
+	case readErr != nil:
 		v.unreadable(readErr, modules, r)
+		return
+	case own == nil:
 		return
 	}
 	served := v.receivedPaths(own)
@@ -52,7 +59,7 @@ func (v *validator) loop(m Module, at located, own *Receiver, served []located, 
 		if !ok {
 			continue
 		}
-		j := slices.IndexFunc(m.Targets, func(t Target) bool { return t.Port == own.Port && r.reaches(t.Host, own.Address) })
+		j := slices.IndexFunc(m.Targets, func(t Target) bool { return t.SSH == nil && t.Port == own.Port && r.reaches(t.Host, own.Address) })
 		if j < 0 {
 			return
 		}

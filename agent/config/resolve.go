@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 
 	"syncagent/agent/filter"
@@ -29,7 +30,7 @@ func (m *Master) module(spec ModuleSpec) (Module, Faults) {
 	key := join("modules", spec.Name)
 	mod := Module{
 		Name: spec.Name, Path: spec.Path, Delete: spec.Delete, Settings: m.Settings,
-		Filter: spec.Filter, Rsync: spec.Rsync,
+		Filter: spec.Filter, Rsync: spec.Rsync, Hooks: spec.Hooks,
 	}
 	faults := m.override(key, &mod.Settings, spec.Overrides)
 	rules, err := filter.Compile(spec.Filter)
@@ -43,7 +44,7 @@ func (m *Master) module(spec ModuleSpec) (Module, Faults) {
 			faults = append(faults, m.unknownTarget(key, dest))
 			continue
 		}
-		mod.Targets = append(mod.Targets, m.resolveTarget(spec.Name, dest, m.TargetSpecs[i]))
+		mod.Targets = append(mod.Targets, m.resolveTarget(spec, dest, m.TargetSpecs[i]))
 	}
 	return mod, faults
 }
@@ -91,19 +92,22 @@ func (m *Master) target(name string) int {
 	return -1
 }
 
-func (m *Master) resolveTarget(module string, dest ModuleDest, spec TargetSpec) Target {
+func (m *Master) resolveTarget(module ModuleSpec, dest ModuleDest, spec TargetSpec) Target {
 	t := Target{
 		Name: spec.Name, Host: spec.Host, Port: spec.Port, Module: dest.Module, Dir: dest.Dir,
 		Auth: spec.Auth, Bwlimit: spec.Bwlimit, Wire: spec.Wire,
 	}
 	if t.Module == "" {
-		t.Module = module
+		t.Module = module.Name
 	}
 	if t.Auth.User == "" {
 		t.Auth.User = m.Auth.User
 	}
 	if t.Auth.PasswordFile == "" {
 		t.Auth.PasswordFile = m.Auth.PasswordFile
+	}
+	if cmp.Or(module.Transport, spec.Transport) == TransportSSH {
+		m.overSSH(&t, spec.SSH, module.Path)
 	}
 	return t
 }

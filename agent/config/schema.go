@@ -52,8 +52,10 @@ func masterFields(m *Master) []field {
 		text("listen", &m.Listen, listenAddress, "host:port of the status page and /metrics; empty is off"),
 		number("workers", &m.Workers, 0, 10000, "rsync processes at once; 0 is twice the processors and two"),
 		group("auth", "how to log in on the targets", authFields(&m.Auth)...),
+		group("ssh", "how to reach targets whose transport is ssh", sshFields(&m.SSH)...),
 	}
 	tail := []field{
+		{name: "on_state", doc: "hooks for targets in trouble, and well again", custom: hooksField(&m.OnState, true)},
 		{name: "targets", doc: "the slaves by name", custom: targetsField(m)},
 		{name: "modules", doc: "the trees by name", custom: modulesField(m)},
 	}
@@ -110,6 +112,8 @@ func targetFields(t *TargetSpec) []field {
 		text("whole_file", &t.WholeFile, enum("no", "", "auto", "yes", "no"), "send changed files whole: auto, yes or no"),
 		text("compress", &t.Compress, enum("none", append(compressions(), "")...), "instead of the module's"),
 		text("checksum_choice", &t.ChecksumChoice, enum("", "", "auto", "xxh128", "xxh3", "xxh64", "md5", "md4"), "how rsync compares blocks and files: auto, xxh128, xxh3, xxh64, md5 or md4"),
+		text("transport", &t.Transport, transport, "daemon or ssh; left out: daemon"),
+		group("ssh", "instead of the top level's", sshFields(&t.SSH)...),
 	}
 }
 
@@ -120,6 +124,8 @@ func moduleFields(m *ModuleSpec) []field {
 		{name: "targets", doc: "left out: all of them", custom: destsField(m)},
 		truth("delete", &m.Delete, "delete on the targets what is gone here"),
 		{name: "filter", doc: "rsync's filter rules, the first match wins", list: &listField{p: &m.Filter, check: filterRule}},
+		text("transport", &m.Transport, transport, "daemon or ssh, instead of what each target says"),
+		{name: "hooks", doc: "what runs after a push", custom: hooksField(&m.Hooks, false)},
 		group("rsync", "options of the rsync runs", rsyncFields(&m.Rsync)...),
 	}
 }
@@ -142,7 +148,7 @@ func destFields(d *ModuleDest) []field {
 	return []field{
 		text("target", &d.Target, anyText, "name of a target"),
 		text("module", &d.Module, moduleName, "module over there; left out: of the same name"),
-		text("path", &d.Dir, remoteDir, "below that module's root"),
+		text("path", &d.Dir, remoteDir, "below that module's root; by ssh the directory over there"),
 	}
 }
 

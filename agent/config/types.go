@@ -23,7 +23,9 @@ type Master struct {
 	Listen   string // host:port of the status page, "" is off
 	Workers  int    // rsync processes at once, 0: cores*2+2
 	Auth     Auth
+	SSH      SSH // for targets reached by ssh
 	Settings
+	OnState     []Hook       // when a target is in trouble, and well again
 	TargetSpecs []TargetSpec // in the order of the file
 	ModuleSpecs []ModuleSpec // in the order of the file
 
@@ -86,6 +88,8 @@ type TargetSpec struct {
 	Auth    Auth   // an empty field means the master's
 	Bwlimit string // rsync's --bwlimit: a number and K, M or G, bytes a second; "" or 0 is none
 	Wire
+	Transport string // daemon or ssh, "" is daemon
+	SSH       SSH    // an empty field means the master's
 }
 
 // Wire says how file contents travel to one target; what suits depends on the
@@ -104,6 +108,9 @@ type ModuleSpec struct {
 	Delete  bool
 	Filter  []string // rsync's filter language, first match wins
 	Rsync   RsyncOptions
+	// Transport is how the module reaches its targets, "" as each target says.
+	Transport string
+	Hooks     []Hook
 	// Overrides maps dotted keys of Settings to their text, see Keys.
 	Overrides map[string]string
 }
@@ -112,7 +119,9 @@ type ModuleSpec struct {
 type ModuleDest struct {
 	Target string
 	Module string // "": the module's own name
-	Dir    string // below the remote module's root, "": the root itself
+	// Dir is below the remote module's root, "" the root itself; with ssh it is
+	// the directory over there, "" the path the module has here.
+	Dir string
 }
 
 // RsyncOptions are what a user may say about the rsync runs of a module.
@@ -134,6 +143,7 @@ type Module struct {
 	Rules   *filter.Rules
 	Rsync   RsyncOptions
 	Targets []Target
+	Hooks   []Hook
 }
 
 // Target is where one module goes, with everything filled in.
@@ -146,6 +156,7 @@ type Target struct {
 	Auth    Auth
 	Bwlimit string // as in TargetSpec
 	Wire
+	SSH *SSH // nil: the rsync daemon; else Dir is a directory over there and Module is ""
 }
 
 // Receiver is the content of receiver.yaml.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,8 @@ func (m *Master) Validate(host *Host) error {
 	v.localPaths(paths)
 	v.keepOut(paths, m.ownFiles(), "every target would get it, and its own changes would never end")
 	v.remotePaths(modules)
+	v.transports(m, modules)
+	v.hooks(m)
 	v.passwords(m)
 	v.loops(modules, paths)
 	return v.faults.err()
@@ -49,8 +52,9 @@ func (m *Master) ownFiles() []located {
 		if t.Auth.PasswordFile != "" {
 			list = append(list, located{key: join("targets", t.Name) + ".auth.password_file", path: t.Auth.PasswordFile})
 		}
+		list = append(list, sshFiles(join("targets", t.Name)+".ssh", t.SSH)...)
 	}
-	return list
+	return slices.Concat(list, sshFiles("ssh", m.SSH), m.hookFiles())
 }
 
 func (r *Receiver) ownFiles() []located {
@@ -183,6 +187,9 @@ func (v *validator) passwords(m *Master) {
 	}
 	shared := len(m.TargetSpecs) == 0
 	for _, t := range m.TargetSpecs {
+		if m.onlySSH(t) {
+			continue
+		}
 		if t.Auth.PasswordFile == "" {
 			shared = true
 			continue
