@@ -37,7 +37,8 @@ func mayImport() map[string]string {
 		"agent/journal":    "agent/tree",
 		"agent/root":       "agent/tree",
 		"agent/rsync":      "agent/tree agent/proc",
-		"agent/config":     "agent/filter secrets",
+		"agent/hook":       "agent/tree agent/proc secrets",
+		"agent/config":     "agent/filter agent/tree secrets",
 		"rsyncd/supervise": "agent/proc",
 		"rsyncd/probe":     "rsyncd",
 
