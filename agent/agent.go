@@ -28,6 +28,7 @@ type Master struct {
 	rsync   string // the rsync binary
 	log     *slog.Logger
 	crew    *crew
+	after   *crew         // hooks, which end after all that pushes
 	started chan struct{} // closed when every module was started
 	ready   chan struct{}
 
@@ -39,6 +40,7 @@ type Master struct {
 	mu      sync.Mutex
 	config  *config.Master
 	sources []*Source
+	onState []*stateHook
 }
 
 // MasterConfig is what a Master is made of.
@@ -53,7 +55,7 @@ type MasterConfig struct {
 func NewMaster(c MasterConfig) *Master {
 	return &Master{
 		version: c.Version, rsync: c.Rsync, log: c.Log, config: c.Config,
-		crew: newCrew(), started: make(chan struct{}), ready: make(chan struct{}),
+		crew: newCrew(), after: newCrew(), started: make(chan struct{}), ready: make(chan struct{}),
 	}
 }
 
@@ -74,11 +76,13 @@ func (m *Master) Run(ctx context.Context) error {
 	}
 	return m.with(ctx, func(ctx context.Context) error {
 		m.serve(ctx, listener)
+		m.setStateHooks(ctx, m.config.OnState)
 		for _, mod := range modules {
 			m.startModule(ctx, mod)
 		}
 		close(m.started)
 		m.crew.start(ctx, "ready", m.awaitReady)
+		m.crew.start(ctx, "on_state", m.watchStates)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -107,6 +111,7 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 	return spawning(ctx, record, func(ctx context.Context, s *proc.Spawner) error {
 		m.spawner = s
 		ctx, cancel := context.WithCancel(ctx)
+		defer m.after.stopAll()
 		defer m.crew.stopAll()
 		defer cancel()
 		return work(ctx)
@@ -143,6 +148,7 @@ func (m *Master) startModule(ctx context.Context, mod config.Module) {
 	m.mu.Lock()
 	m.sources = append(m.sources, s)
 	m.mu.Unlock()
+	m.startHooks(ctx, s)
 	for _, t := range mod.Targets {
 		m.startReplica(ctx, s, t)
 	}
@@ -163,12 +169,13 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 	})
 	parts := replicaParts{
 		Module: s.module, Target: t, Root: s, Store: m.store, Places: m.places, Log: m.log,
-		Slave: client,
-		Probe: func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
-		Void:  m.void,
-		Count: s.guard.count,
-		Size:  s.guard.size(),
-		Sees:  s.sees,
+		Slave:  client,
+		Probe:  func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
+		Void:   m.void,
+		Pushed: s.hooks.push,
+		Count:  s.guard.count,
+		Size:   s.guard.size(),
+		Sees:   s.sees,
 	}
 	if s.module.Warm {
 		parts.Warm = client.Warm
@@ -202,6 +209,7 @@ func (m *Master) stopModule(s *Source) {
 	for _, t := range s.module.Targets {
 		m.stopReplica(s, t)
 	}
+	m.after.stop(moduleKey(s.module.Name))
 	m.mu.Lock()
 	m.sources = slices.DeleteFunc(m.sources, func(o *Source) bool { return o == s })
 	m.mu.Unlock()
@@ -259,6 +267,7 @@ func (m *Master) Reload(ctx context.Context, next *config.Master) error {
 	m.mu.Lock()
 	m.config = next
 	m.mu.Unlock()
+	m.setStateHooks(ctx, next.OnState)
 	want := map[string]config.Module{}
 	for _, mod := range modules {
 		want[mod.Name] = mod
@@ -296,18 +305,21 @@ func (m *Master) reloadModule(ctx context.Context, s *Source, next config.Module
 	}
 }
 
-// sameSource reports whether a module differs at most in its targets.
+// sameSource reports whether a module differs at most in its targets and hooks.
 func sameSource(a, b config.Module) bool {
 	a.Targets, b.Targets = nil, nil
+	a.Hooks, b.Hooks = nil, nil
 	rules := a.Rules.Equal(b.Rules)
 	a.Rules, b.Rules = nil, nil
 	return rules && reflect.DeepEqual(a, b)
 }
 
 func (m *Master) reloadTargets(ctx context.Context, s *Source, next config.Module) {
+	s.hooks.set(ctx, next.Hooks, next.Path)
+	s.module.Hooks = next.Hooks
 	old := s.module.Targets
 	for _, t := range old {
-		if !slices.Contains(next.Targets, t) {
+		if !hasTarget(next.Targets, t) {
 			m.log.Info("target removed or changed", "module", next.Name, "target", t.Name)
 			m.stopReplica(s, t)
 		}
@@ -318,11 +330,15 @@ func (m *Master) reloadTargets(ctx context.Context, s *Source, next config.Modul
 		r.Recover() // whoever reloads has mended something
 	}
 	for _, t := range next.Targets {
-		if !slices.Contains(old, t) {
+		if !hasTarget(old, t) {
 			m.log.Info("target added", "module", next.Name, "target", t.Name)
 			m.startReplica(ctx, s, t)
 		}
 	}
+}
+
+func hasTarget(list []config.Target, t config.Target) bool {
+	return slices.ContainsFunc(list, func(o config.Target) bool { return reflect.DeepEqual(o, t) })
 }
 
 func (m *Master) forgetRemoved(old, next config.Module) {
@@ -351,8 +367,13 @@ func workers(configured int) int {
 // Snapshot tells the state of everything.
 func (m *Master) Snapshot() status.Snapshot {
 	snap := status.Snapshot{Version: m.version, PID: os.Getpid(), Modules: []status.Module{}}
+	for _, h := range m.stateHooks() {
+		snap.OnState = append(snap.OnState, hookStatus(h.config, h.Hook))
+	}
 	for _, s := range m.list() {
-		snap.Modules = append(snap.Modules, s.Snapshot())
+		mod := s.Snapshot()
+		mod.Hooks = s.hooks.snapshot()
+		snap.Modules = append(snap.Modules, mod)
 	}
 	return snap
 }

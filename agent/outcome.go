@@ -23,6 +23,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	dirty := r.refuse(entries, out.Failed, down, now)
 	r.count(w, out, dirty, now)
 	r.confirm(entries, w, dirty)
+	r.tell(entries, w, out.Failed, dirty)
 	for _, p := range out.Differ {
 		if !dirty[p] {
 			r.remark(p, tree.Content)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"syncagent/agent/config"
+	"syncagent/agent/hook"
 	"syncagent/agent/journal"
 	"syncagent/agent/rsync"
 	"syncagent/agent/status"
@@ -74,6 +75,7 @@ type Replica struct {
 	places  chan struct{}               // one a sweep that may run at once, shared
 	warm    func(context.Context) error // keeps connections waiting; nil for none
 	void    func() (*os.File, error)    // opens a directory with nothing in it
+	pushed  func(...hook.Event)         // told what a push did; nil for none
 	counted func(int64)                 // told how many entries a sweep saw
 	sees    func() bool                 // whether every change so far was marked
 	log     *slog.Logger
@@ -157,6 +159,7 @@ type replicaParts struct {
 	Places chan struct{}
 	Warm   func(context.Context) error
 	Void   func() (*os.File, error)
+	Pushed func(...hook.Event)
 	Count  func(int64)
 	Size   int64 // entries of the module as far as known, for the brake
 	Sees   func() bool
@@ -174,6 +177,7 @@ func newReplica(p replicaParts) *Replica {
 		places:  p.Places,
 		warm:    p.Warm,
 		void:    p.Void,
+		pushed:  p.Pushed,
 		counted: p.Count,
 		sees:    p.Sees,
 		log:     p.Log.With("module", p.Module.Name, "target", p.Target.Name),

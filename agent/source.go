@@ -27,6 +27,7 @@ type Source struct {
 	log    *slog.Logger
 	again  chan struct{} // the root may have changed
 	shared looks
+	hooks  *moduleHooks
 
 	ready     chan struct{} // closed when the module watches or is blocked
 	readyOnce sync.Once

@@ -120,6 +120,7 @@ func (m *Master) startUnwatched(ctx context.Context, mod config.Module, req stat
 	m.mu.Lock()
 	m.sources = append(m.sources, s)
 	m.mu.Unlock()
+	m.startHooks(ctx, s)
 	for _, t := range mod.Targets {
 		switch {
 		case !req.Holds(mod.Name, t.Name):

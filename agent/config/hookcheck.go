@@ -44,6 +44,9 @@ func (h *Hook) problems(state bool) []problem {
 	if h.SecretFile != "" && h.SecretEnv != "" {
 		say("secret_file and secret_env stand together", "keep one")
 	}
+	if h.Scope == ScopeAll && h.When != WhenSuccess {
+		say("scope all is about what every target has, so when is success", "remove when, or take scope batch")
+	}
 	for _, key := range h.foreign() {
 		say("key "+key+" is not of type "+h.Type, "remove it, or change the type")
 	}

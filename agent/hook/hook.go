@@ -121,6 +121,13 @@ func (h *Hook) put(e Event) {
 	h.stats.Queued += n
 }
 
+// Lose counts paths that were lost before they could be offered.
+func (h *Hook) Lose(paths int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stats.Dropped += uint64(paths)
+}
+
 // take returns the oldest event.
 func (h *Hook) take() (Event, bool) {
 	h.mu.Lock()

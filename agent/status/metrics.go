@@ -56,6 +56,19 @@ func targetMetrics() []metric[Target] {
 	}
 }
 
+// hookMetrics are of module and hook; the module is "" for a hook of states.
+func hookMetrics() []metric[Hook] {
+	of := []string{"module", "hook"}
+	return []metric[Hook]{
+		describe("hook_queued", "Paths that wait for the hook.", of, prometheus.GaugeValue, func(h Hook) float64 { return float64(h.Queued) }),
+		describe("hook_runs_total", "Runs that ended well.", of, prometheus.CounterValue, func(h Hook) float64 { return float64(h.Runs) }),
+		describe("hook_failed_total", "Runs given up after their last try.", of, prometheus.CounterValue, func(h Hook) float64 { return float64(h.Failed) }),
+		describe("hook_retries_total", "Tries after the first.", of, prometheus.CounterValue, func(h Hook) float64 { return float64(h.Retries) }),
+		describe("hook_dropped_total", "Paths that did not fit into the queue.", of, prometheus.CounterValue, func(h Hook) float64 { return float64(h.Dropped) }),
+		describe("hook_seconds_total", "Time spent in runs.", of, prometheus.CounterValue, func(h Hook) float64 { return h.Seconds }),
+	}
+}
+
 // Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range moduleMetrics() {
@@ -64,15 +77,25 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range targetMetrics() {
 		ch <- m.desc
 	}
+	for _, m := range hookMetrics() {
+		ch <- m.desc
+	}
 }
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	modules, targets := moduleMetrics(), targetMetrics()
-	for _, mod := range c.agent.Snapshot().Modules {
+	modules, targets, hooks := moduleMetrics(), targetMetrics(), hookMetrics()
+	snap := c.agent.Snapshot()
+	for _, h := range snap.OnState {
+		collect(ch, hooks, h, "", h.Name)
+	}
+	for _, mod := range snap.Modules {
 		collect(ch, modules, mod, mod.Name)
 		for _, t := range mod.Targets {
 			collect(ch, targets, t, mod.Name, t.Name)
+		}
+		for _, h := range mod.Hooks {
+			collect(ch, hooks, h, mod.Name, h.Name)
 		}
 	}
 }

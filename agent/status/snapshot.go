@@ -11,6 +11,7 @@ type Snapshot struct {
 	Version string   `json:"version"`
 	PID     int      `json:"pid"`
 	Modules []Module `json:"modules"`
+	OnState []Hook   `json:"on_state,omitempty"`
 }
 
 // Module is the state of one replicated tree.
@@ -26,6 +27,7 @@ type Module struct {
 	BlindPaths []Path   `json:"blind_paths,omitempty"`
 	Blocked    string   `json:"blocked,omitempty"`
 	Targets    []Target `json:"targets"`
+	Hooks      []Hook   `json:"hooks,omitempty"`
 }
 
 // State says what a target's replica is doing.
