@@ -11,11 +11,11 @@ build: ## build bin/agent
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/agent ./cmd/agent
 
 demo: build ## a master and two slaves on this machine, live
-	@.ci/need rsync
+	@.ci/need rsync /usr/sbin/sshd=openssh-server
 	bin/agent demo $(DEMO)
 
 tools:
-	@.ci/need rsync gcc
+	@.ci/need rsync gcc /usr/sbin/sshd=openssh-server
 
 test: tools ## every test
 	$(GO) test -shuffle=on ./...

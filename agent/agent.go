@@ -219,6 +219,9 @@ func moduleKey(module string) string          { return "module " + module }
 func replicaKey(module, target string) string { return "replica " + module + " " + target }
 
 func destOf(t config.Target) rsync.Dest {
+	if s := t.SSH; s != nil {
+		return rsync.Dest{Host: t.Host, Dir: t.Dir, SSH: &rsync.SSH{User: s.User, Port: s.Port, KeyFile: s.KeyFile, KnownHosts: s.KnownHosts, Options: s.Options}}
+	}
 	return rsync.Dest{Host: t.Host, Port: t.Port, Module: t.Module, Dir: t.Dir, User: t.Auth.User, PasswordFile: t.Auth.PasswordFile}
 }
 

@@ -269,6 +269,16 @@ func readMOTD(lines []string) remote {
 	return r
 }
 
+// sshRemote is what ssh alone tells: rsync without a daemon stores symlinks as
+// they are, and root keeps owners; who else may is not known.
+func sshRemote(s config.SSH) remote {
+	r := remote{known: true, links: "kept", owners: "unknown"}
+	if s.User == "root" {
+		r.owners = "kept"
+	}
+	return r
+}
+
 // lastError returns the outage's text, or the first failing path's.
 func (r *Replica) lastError() (text, class string) {
 	if r.outage.err != nil {

@@ -249,6 +249,9 @@ func (r *Replica) reach(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	r.remote = readMOTD(g.MOTD)
+	if r.target.SSH != nil {
+		r.remote = sshRemote(*r.target.SSH)
+	}
 	r.counts.connections++
 	r.mu.Unlock()
 	return nil

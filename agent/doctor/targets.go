@@ -47,6 +47,9 @@ func visits(modules []config.Module) [][]*visit {
 	index := map[string]int{}
 	for _, m := range modules {
 		for _, t := range m.Targets {
+			if t.SSH != nil {
+				continue // see ssh.go
+			}
 			v := &visit{module: m.Name, target: t.Name, options: optionsOf(m, t), dest: rsync.Dest{
 				Host: t.Host, Port: t.Port, Module: t.Module, Dir: t.Dir, User: t.Auth.User, PasswordFile: t.Auth.PasswordFile,
 			}}

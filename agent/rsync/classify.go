@@ -24,10 +24,20 @@ const (
 	hintMissing  = "install rsync 3.5.0, or at least 3.4.4, on the slave: older ones cannot delete listed paths"
 	hintSource   = "the source directory is gone or replaced: bring it back"
 	hintInstall  = "install rsync on this host"
+
+	hintHostKey   = "ssh does not know the host: compare its key with \"ssh-keyscan HOST\" run on the slave itself, then add the line to known_hosts"
+	hintHostNew   = "the host shows another key than before: if the slave was reinstalled, remove the old line with \"ssh-keygen -R HOST -f KNOWN_HOSTS\" and add the new key; if not, somebody stands between"
+	hintSSHKey    = "check ssh.user and ssh.key_file, and that the public key stands in ~/.ssh/authorized_keys of that user on the slave"
+	hintRsyncPeer = "install rsync on the slave, in the PATH of the user that ssh logs in as"
 )
 
 // Every row was recorded from rsync 3.5.0, or 3.4.3 for "invalid file mode".
 var rules = compile([]rule{
+	{0, `REMOTE HOST IDENTIFICATION HAS CHANGED`, Refused, hintHostNew},
+	{0, `Host key verification failed|host key is known for `, Refused, hintHostKey},
+	{0, `Permission denied \([a-z-]+(,[a-z-]+)*\)|Too many authentication failures`, Auth, hintSSHKey},
+	{0, `Bad configuration option|Bad owner or permissions on .*ssh|bad permissions: `, Usage, "look at the options and files of ssh"},
+	{0, `Could not resolve hostname`, Transient, "the slave's host name does not resolve"},
 	{0, `auth failed on module`, Auth, hintPassword},
 	{0, `password file must (not be other-accessible|be owned by root)`, Auth, "chmod 0600 the password file and let its user own it; without one the slave must not ask for a password"},
 	{0, `could not (open|stat) password file`, Auth, "create the password file, readable for this user only"},
@@ -45,6 +55,7 @@ var rules = compile([]rule{
 	{11, `No space left on device|Disk quota exceeded`, DiskFull, hintFull},
 	{11, `Read-only file system`, ReadOnly, "the slave's file system is mounted read-only"},
 	{11, `\[Receiver\] mkdir .* failed`, Refused, "create the target's directory below the module on the slave"},
+	{3, `\[Receiver\] change_dir`, Refused, "create the target's directory on the slave"},
 	{3, `\[sender\] change_dir`, SourceGone, hintSource},
 	{1, ``, Usage, "an argument in rsync.extra, bwlimit or compress is wrong"},
 	{2, ``, Incompatible, hintNotRsync},
@@ -60,6 +71,10 @@ var rules = compile([]rule{
 	{25, ``, Partial, "the limit of --max-delete was reached"},
 	{30, ``, Transient, "the slave or the network hangs"},
 	{35, ``, Transient, "the slave accepts connections but its rsync daemon does not answer"},
+	{255, `Connection refused`, Transient, "is the ssh server running on the slave, on this port?"},
+	{255, ``, Transient, "is the slave up, and does a firewall block ssh?"},
+	{12, `command not found|: not found`, Incompatible, hintRsyncPeer},
+	{127, `not found`, Incompatible, hintRsyncPeer},
 	{126, ``, Incompatible, hintInstall},
 	{127, ``, Incompatible, hintInstall},
 })

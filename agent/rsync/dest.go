@@ -18,6 +18,7 @@ type Dest struct {
 	Dir          string // below the module, "" for its root
 	User         string // "" where the module asks for none
 	PasswordFile string // path of the file that holds the password; "" where the module asks for none
+	SSH          *SSH   // nil: an rsync daemon; else Host and Dir alone count
 }
 
 // Address returns host:port, an IPv6 address in brackets.
@@ -44,6 +45,14 @@ func (d Dest) URL() string {
 	return b.String()
 }
 
+// arg is the destination in rsync's arguments.
+func (d Dest) arg() string {
+	if d.SSH != nil {
+		return d.remote()
+	}
+	return d.URL()
+}
+
 // dir is Dir without slashes around it.
 func (d Dest) dir() string { return strings.Trim(d.Dir, "/") }
 
@@ -62,6 +71,9 @@ func escapeGlob(s string) string {
 
 // String is for logs: the address without the user.
 func (d Dest) String() string {
+	if d.SSH != nil {
+		return d.sshString()
+	}
 	u := url.URL{Scheme: "rsync", Host: d.Address(), Path: "/" + d.Module + "/" + d.dir()}
 	return u.String()
 }

@@ -38,9 +38,8 @@ type mode struct {
 func (c *Client) args(m mode) []string {
 	o := c.cfg.Options
 	args := slices.Clone(o.Extra)
-	args = append(args, "-a", "-ii", "--modify-window=-1", "--sockopts=TCP_NODELAY", "--no-motd",
-		"--files-from=-", "--from0", outFormat,
-		"--timeout="+seconds(c.timeout(m)), "--contimeout="+seconds(o.ConnectTimeout), "--password-file="+c.passwordFile())
+	args = append(args, "-a", "-ii", "--modify-window=-1", "--files-from=-", "--from0", outFormat, "--timeout="+seconds(c.timeout(m)))
+	args = append(args, c.connection()...)
 	args = append(args, o.args()...)
 	for _, f := range []struct {
 		on  bool
@@ -59,7 +58,7 @@ func (c *Client) args(m mode) []string {
 	if m.deep {
 		args = append(args, filterArgs(o.Filter)...)
 	}
-	return append(args, sourceArg, c.cfg.Dest.URL())
+	return append(args, sourceArg, c.cfg.Dest.arg())
 }
 
 func (o Options) args() []string {

@@ -182,6 +182,13 @@ func TestClassify(t *testing.T) {
 		{4, "rsync: The server is configured to refuse --delete\nrsync error: requested action not supported (code 4) at clientserver.c(1267) [Receiver=3.5.0]\n", Incompatible},
 		{4, "pre-xfer exec returned failure (256)\nrsync error: requested action not supported (code 4) at clientserver.c(1267) [Receiver=3.5.0]\n", Transient},
 		{5, "Password: @ERROR: auth failed on module auth\n" + start, Auth},
+		{255, "No ED25519 host key is known for [127.0.0.1]:2299 and you have requested strict checking.\nHost key verification failed.\nrsync: connection unexpectedly closed (0 bytes received so far) [sender]\n", Refused},
+		{255, "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.\n", Refused},
+		{255, "root@127.0.0.1: Permission denied (publickey,password,keyboard-interactive).\nrsync: connection unexpectedly closed (0 bytes received so far) [sender]\n", Auth},
+		{255, "ssh: connect to host 127.0.0.1 port 2298: Connection refused\n", Transient},
+		{127, "sh: 1: rsync: not found\n", Incompatible},
+		{12, "bash: line 1: rsync: command not found\nrsync: connection unexpectedly closed (0 bytes received so far) [sender]\n", Incompatible},
+		{23, "rsync: [receiver] mkstemp \"/d/.x.0123ab\" failed: Permission denied (13)\n", Partial},
 		{5, "@ERROR: Unknown module 'nosuch'\n" + start, Refused},
 		{5, "@ERROR: access denied to deny from UNDETERMINED (127.0.0.1)\n" + start, Refused},
 		{5, "@ERROR: chroot failed\n" + start, Refused},
@@ -264,8 +271,8 @@ func TestArgs(t *testing.T) {
 		Options: Options{Filter: []string{"- *.tmp", "--filter=+ /x"}, Compress: "zstd", Bwlimit: "10M", Xattrs: true, ACLs: true,
 			HardLinks: true, NumericIDs: true, Extra: []string{"--sparse"}, Timeout: 1500 * time.Millisecond},
 	})
-	const base = "--sparse -a -ii --modify-window=-1 --sockopts=TCP_NODELAY --no-motd --files-from=- --from0 --out-format=%i|%n|%l "
-	const opts = " --contimeout=10 --password-file=/etc/pass --compress --compress-choice=zstd --bwlimit=10M --xattrs --acls --hard-links --numeric-ids"
+	const base = "--sparse -a -ii --modify-window=-1 --files-from=- --from0 --out-format=%i|%n|%l "
+	const opts = " --sockopts=TCP_NODELAY --no-motd --contimeout=10 --password-file=/etc/pass --compress --compress-choice=zstd --bwlimit=10M --xattrs --acls --hard-links --numeric-ids"
 	const end = ` /proc/self/fd/3/ rsync://repl@[::1]:8730/Blog/a b/\[x\]/`
 	for _, tt := range []struct {
 		mode mode

@@ -34,6 +34,9 @@ type Greeting struct {
 // rsync process and without a module: it tells whether a daemon answers there,
 // not whether it lets us in. The error is an *Error.
 func Probe(ctx context.Context, d Dest) (Greeting, error) {
+	if d.SSH != nil {
+		return Greeting{}, ctx.Err() // who answers is ssh, and only a run can tell more
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", d.Address())

@@ -56,7 +56,7 @@ func (r *report) reachable() bool {
 		return false
 	}
 	switch r.err.Code {
-	case 0, 11, 12, 13, 14, 20, 22, 23, 24, 25, 30:
+	case 0, 11, 12, 13, 14, 20, 22, 23, 24, 25, 30, 255:
 		return true
 	}
 	return false
