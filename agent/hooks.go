@@ -181,7 +181,9 @@ func (h *moduleHook) wants(ok bool) bool {
 
 // give offers the paths that the hook includes.
 func (h *moduleHook) give(e hook.Event) {
-	e.Paths = slices.DeleteFunc(slices.Clone(e.Paths), func(p hook.Path) bool { return !h.matches(p.Path, p.Dir) })
+	if len(h.config.Include)+len(h.config.IncludeRegex) > 0 {
+		e.Paths = slices.DeleteFunc(slices.Clone(e.Paths), func(p hook.Path) bool { return !h.matches(p.Path, p.Dir) })
+	}
 	if len(e.Paths) > 0 {
 		h.Offer(e)
 	}

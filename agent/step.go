@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"syncagent/agent/config"
 	"syncagent/agent/root"
 	"syncagent/agent/rsync"
 	"syncagent/agent/tree"
@@ -249,7 +250,7 @@ func (r *Replica) reach(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	r.remote = readMOTD(g.MOTD)
-	if r.target.SSH != nil {
+	if r.target.Transport == config.TransportSSH {
 		r.remote = sshRemote(*r.target.SSH)
 	}
 	r.counts.connections++

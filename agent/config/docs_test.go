@@ -230,7 +230,7 @@ func TestDocs(t *testing.T) {
 // TestDocsExamples: whatever the documentation shows as YAML is taken.
 func TestDocsExamples(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```")
-	for _, file := range []string{docsFile, "../../README.md"} {
+	for _, file := range []string{docsFile, "../../docs/hooks.md", "../../README.md"} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -259,8 +259,8 @@ func hookAddress(text string) (string, *problem) {
 
 // hookURL is an http or https URL; it may hold placeholders.
 func hookURL(text string) (string, *problem) {
-	if text == "" {
-		return "", nil
+	if text == "" || strings.HasPrefix(text, "{url}") {
+		return anyText(text)
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

@@ -95,7 +95,7 @@ func (m *Master) target(name string) int {
 func (m *Master) resolveTarget(module ModuleSpec, dest ModuleDest, spec TargetSpec) Target {
 	t := Target{
 		Name: spec.Name, Host: spec.Host, Port: spec.Port, Module: dest.Module, Dir: dest.Dir,
-		Auth: spec.Auth, Bwlimit: spec.Bwlimit, Wire: spec.Wire,
+		Auth: spec.Auth, Bwlimit: spec.Bwlimit, Wire: spec.Wire, Transport: TransportDaemon,
 	}
 	if t.Module == "" {
 		t.Module = module.Name

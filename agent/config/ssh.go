@@ -74,7 +74,7 @@ func (m *Master) overSSH(t *Target, own SSH, here string) {
 	if own.Options != nil {
 		s.Options = own.Options
 	}
-	t.SSH, t.Module, t.Port = &s, "", s.Port
+	t.Transport, t.SSH, t.Module, t.Port = TransportSSH, &s, "", s.Port
 	t.Dir = cmp.Or(t.Dir, here)
 }
 

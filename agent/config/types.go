@@ -156,7 +156,8 @@ type Target struct {
 	Auth    Auth
 	Bwlimit string // as in TargetSpec
 	Wire
-	SSH *SSH // nil: the rsync daemon; else Dir is a directory over there and Module is ""
+	Transport string // daemon or ssh
+	SSH       *SSH   // nil: the rsync daemon; else Dir is a directory over there and Module is ""
 }
 
 // Receiver is the content of receiver.yaml.

@@ -47,16 +47,18 @@ func visits(modules []config.Module) [][]*visit {
 	index := map[string]int{}
 	for _, m := range modules {
 		for _, t := range m.Targets {
-			if t.SSH != nil {
-				continue // see ssh.go
-			}
 			v := &visit{module: m.Name, target: t.Name, options: optionsOf(m, t), dest: rsync.Dest{
 				Host: t.Host, Port: t.Port, Module: t.Module, Dir: t.Dir, User: t.Auth.User, PasswordFile: t.Auth.PasswordFile,
 			}}
-			i, known := index[v.dest.Address()]
+			at := v.dest.Address()
+			if t.Transport == config.TransportSSH {
+				v.dest = sshDest(t)
+				at = v.dest.String()
+			}
+			i, known := index[at]
 			if !known {
 				i = len(groups)
-				index[v.dest.Address()] = i
+				index[at] = i
 				groups = append(groups, nil)
 			}
 			groups[i] = append(groups[i], v)
@@ -76,6 +78,9 @@ func optionsOf(m config.Module, t config.Target) rsync.Options {
 // daemon asks one slave: first whether anything answers, then for each login.
 func (o Options) daemon(ctx context.Context, group []*visit) []Finding {
 	v := group[0]
+	if v.dest.SSH != nil {
+		return o.overSSH(ctx, group)
+	}
 	greeting, err := o.greet(ctx, v.dest)
 	list := []Finding{judgePort(about{"port", v.target}, v.dest.Address(), greeting, err)}
 	if err != nil {
