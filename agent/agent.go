@@ -35,7 +35,7 @@ type Master struct {
 	store   *journal.Store
 	spawner *proc.Spawner
 	places  chan struct{} // one a sweep that may run at once
-	spares  chan struct{} // one a connection that may wait
+	slots   *rsync.Slots  // of bulk runs and of connections that wait
 
 	mu      sync.Mutex
 	config  *config.Master
@@ -105,7 +105,7 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 	} else if n > 0 {
 		m.log.Warn("ended rsync runs that a killed agent left behind", "processes", n)
 	}
-	m.spares = make(chan struct{}, workers(m.config.Workers))
+	m.slots = rsync.NewSlots(workers(m.config.Workers))
 	m.places = make(chan struct{}, max(1, m.config.Sweep.Concurrency))
 	// Replicas end their runs themselves, so the spawner outlives them.
 	return spawning(ctx, record, func(ctx context.Context, s *proc.Spawner) error {
@@ -165,10 +165,10 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 	dest := destOf(t)
 	client := rsync.New(rsync.Config{
 		Bin: m.rsync, Source: s.module.Path, Dest: dest, Options: optionsOf(s.module, t),
-		Spawner: m.spawner, Log: m.log, Spares: m.spares,
+		Spawner: m.spawner, Log: m.log, Slots: m.slots,
 	})
 	parts := replicaParts{
-		Module: s.module, Target: t, Root: s, Store: m.store, Places: m.places, Log: m.log,
+		Module: s.module, Target: t, Root: s, Store: m.store, Places: m.places, Slots: m.slots, Log: m.log,
 		Slave:  client,
 		Probe:  func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
 		Void:   m.void,

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -69,6 +70,9 @@ type fakeSlave struct {
 	during   func()        // called in the middle of Send
 	closed   tree.Path     // a directory of the master that cannot be read
 	telling  time.Duration // how long Compare takes to tell what it has found
+	carrying time.Duration // how long a bulk run takes
+	flying   []rsync.Batch // runs under way
+	collided string        // two of them that overlapped
 }
 
 func (f *fakeSlave) wait(ctx context.Context) error {
@@ -89,7 +93,12 @@ func (f *fakeSlave) wait(ctx context.Context) error {
 
 func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) rsync.Outcome {
 	var out rsync.Outcome
+	begun, walkErr := f.takeOff(dir, b)
+	defer f.touchDown(b)
 	err := f.wait(ctx)
+	if b.Bulk && err == nil {
+		err = f.carry(ctx)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sent = append(f.sent, b)
@@ -100,14 +109,69 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) rsync
 	if err != nil {
 		errors.As(err, &out.Err)
 	}
-	master, walkErr := entriesOf(dir.Name())
-	if walkErr != nil {
-		out.Err = &rsync.Error{Class: rsync.SourceGone, Err: walkErr}
+	master, endErr := entriesOf(dir.Name())
+	if err := cmpErr(walkErr, endErr); err != nil {
+		out.Err = &rsync.Error{Class: rsync.SourceGone, Err: err}
 	}
-	f.all(&out, slices.Concat(b.Send, b.Attrs), tree.Content, func(p tree.Path) { f.copy(&out, master, p, b) })
+	f.all(&out, slices.Concat(b.Send, b.Attrs), tree.Content, func(p tree.Path) {
+		if content, there := master[p]; there && content != begun[p] {
+			f.copy(&out, begun, p, b)
+			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content, Class: rsync.Transient, Text: "changed while it was sent"})
+			return
+		}
+		f.copy(&out, master, p, b)
+	})
 	f.all(&out, b.Gone, tree.Content, func(p tree.Path) { f.remove(&out, p, b.MaxDelete) })
-	f.all(&out, b.Deep, tree.Deep, func(p tree.Path) { f.deep(&out, master, p) })
+	f.all(&out, b.Deep, tree.Deep, func(p tree.Path) {
+		f.deep(&out, begun, p)
+		out.Extras = append(out.Extras, f.extras(master, p)...)
+		for _, q := range different(master, f.has) {
+			if _, there := master[q]; there && p.Contains(q) && !f.hides(q) {
+				out.Differ = append(out.Differ, q)
+			}
+		}
+	})
 	return out
+}
+
+// takeOff notes that a run began, with what it then reads, and whether it meets
+// another one.
+func (f *fakeSlave) takeOff(dir *os.File, b rsync.Batch) (entries, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, other := range f.flying {
+		for _, p := range pathsOf(b) {
+			for _, q := range pathsOf(other) {
+				if p.Contains(q) || q.Contains(p) {
+					f.collided = fmt.Sprintf("%q and %q are sent at a time", p, q)
+				}
+			}
+		}
+	}
+	f.flying = append(f.flying, b)
+	return entriesOf(dir.Name())
+}
+
+func (f *fakeSlave) touchDown(b rsync.Batch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.flying, func(o rsync.Batch) bool { return slices.Equal(pathsOf(o), pathsOf(b)) })
+	f.flying = slices.Delete(f.flying, i, i+1)
+}
+
+func pathsOf(b rsync.Batch) []tree.Path { return slices.Concat(b.Send, b.Attrs, b.Gone, b.Deep) }
+
+// carry takes the time of a bulk run.
+func (f *fakeSlave) carry(ctx context.Context) error {
+	f.mu.Lock()
+	d := f.carrying
+	f.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return &rsync.Error{Class: rsync.Transient, Code: -1, Err: ctx.Err()}
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // all does each path, or fails all of them when the slave is down.
@@ -177,7 +241,6 @@ func (f *fakeSlave) deep(out *rsync.Outcome, master entries, p tree.Path) {
 		}
 		f.copy(out, master, q, rsync.Batch{})
 	}
-	out.Extras = append(out.Extras, f.extras(master, p)...)
 }
 
 // hides reports whether p lies in the directory that cannot be read.

@@ -50,8 +50,8 @@ func (r *Replica) record() journal.Target {
 		LastSuccess:   r.counts.lastSuccess,
 	}
 	pending, held := tree.NewSet(journal.MaxMarks-1), tree.NewSet(journal.MaxMarks)
-	pending.Restore(slices.Collect(r.set.All()))
-	pending.Restore(r.flight.batch)
+	r.lane.addTo(pending)
+	r.bulk.addTo(pending)
 	for p, t := range r.retries {
 		pending.Mark(p, t.mark.What)
 		rec.Failing = append(rec.Failing, journal.Failing{Path: p, Class: t.class.String(), Text: t.text, Since: t.since, Tries: t.tries})

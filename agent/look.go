@@ -16,6 +16,9 @@ type look struct {
 	*view
 	entries []root.Entry // never changed
 
+	weights sync.Mutex
+	weighed map[tree.Path]bool
+
 	batch tree.Batch
 	begun time.Time
 	users int
@@ -74,4 +77,21 @@ func (l *look) close() {
 	if l.from.last == l {
 		l.from.last = nil
 	}
+}
+
+// heavy reports whether the subtree at p is one of so many entries or bytes. It is
+// weighed once for all who share the look.
+func (l *look) heavy(p tree.Path, entries int, bytes int64) bool {
+	l.weights.Lock()
+	defer l.weights.Unlock()
+	is, known := l.weighed[p]
+	if known {
+		return is
+	}
+	if l.weighed == nil {
+		l.weighed = map[tree.Path]bool{}
+	}
+	is = l.Heavy(p, entries, bytes)
+	l.weighed[p] = is
+	return is
 }

@@ -20,13 +20,16 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	down := out.Err != nil && !pathsOnly(out.Err.Class)
-	dirty := r.refuse(entries, out.Failed, down, now)
+	if w.bulk && down && out.Err.Class == rsync.DiskFull {
+		down = false // what is smaller may still fit
+	}
+	dirty := r.refuse(entries, w.since, out.Failed, down, now)
 	r.count(w, out, dirty, now)
 	r.confirm(entries, w, dirty)
 	r.tell(entries, w, out.Failed, dirty)
 	for _, p := range out.Differ {
 		if !dirty[p] {
-			r.remark(p, tree.Content)
+			r.remark(p, tree.Content, w.since)
 		}
 	}
 	r.extras(out.Extras)
@@ -63,7 +66,7 @@ func (r *Replica) doubt() {
 }
 
 // refuse keeps what failed dirty, and returns the paths under which it is kept.
-func (r *Replica) refuse(entries []root.Entry, failed []rsync.Failure, down bool, now time.Time) map[tree.Path]bool {
+func (r *Replica) refuse(entries []root.Entry, since time.Time, failed []rsync.Failure, down bool, now time.Time) map[tree.Path]bool {
 	dirty := make(map[tree.Path]bool, len(failed))
 	if len(failed) == 0 {
 		return dirty
@@ -78,7 +81,7 @@ func (r *Replica) refuse(entries []root.Entry, failed []rsync.Failure, down bool
 	for _, f := range failed {
 		f.What |= marked[f.Path] // a missing directory may come back with content
 		dirty[f.Path] = true
-		dirty[r.refused(f, down, now)] = true
+		dirty[r.refused(f, since, down, now)] = true
 	}
 	return dirty
 }
@@ -93,18 +96,18 @@ func pathsOnly(c rsync.Class) bool { return c == rsync.Partial || c == rsync.Usa
 // refused keeps a failed path dirty, and returns under which path. When the
 // whole target is down its paths simply wait in the set; a path that fails alone
 // has pauses of its own.
-func (r *Replica) refused(f rsync.Failure, down bool, now time.Time) tree.Path {
+func (r *Replica) refused(f rsync.Failure, since time.Time, down bool, now time.Time) tree.Path {
 	if f.What == 0 {
 		f.What = tree.Content
 	}
 	if down {
-		r.remark(f.Path, f.What)
+		r.remark(f.Path, f.What, since)
 		return f.Path
 	}
 	for len(r.retries) >= maxRetries && r.retries[f.Path] == nil && f.Path.Parent() != tree.Root {
 		f.Path, f.What = f.Path.Parent(), tree.Deep
 	}
-	t := r.retryOf(f.Path)
+	t := r.retryOf(f.Path, since)
 	first, last := retryFirst, retryLast
 	if f.Class == rsync.Transient {
 		first, last = movedFirst, movedLast
@@ -119,14 +122,14 @@ func (r *Replica) refused(f rsync.Failure, down bool, now time.Time) tree.Path {
 }
 
 // retryOf returns the retry of p, which it makes if there is none. It has been
-// dirty since the batch under way was marked. Needs the lock.
-func (r *Replica) retryOf(p tree.Path) *retry {
+// dirty since some time or, if that is zero, since now. Needs the lock.
+func (r *Replica) retryOf(p tree.Path, since time.Time) *retry {
 	t := r.retries[p]
 	if t == nil {
-		t = &retry{mark: tree.Mark{Path: p}, since: time.Now()}
-		if !r.flight.since.IsZero() {
-			t.since = r.flight.since
+		if since.IsZero() {
+			since = time.Now()
 		}
+		t = &retry{mark: tree.Mark{Path: p}, since: since}
 		r.retries[p] = t
 	}
 	return t
@@ -134,10 +137,10 @@ func (r *Replica) retryOf(p tree.Path) *retry {
 
 // remark marks again what was in the batch under way: it has been dirty since
 // then. Needs the lock.
-func (r *Replica) remark(p tree.Path, what tree.What) {
+func (r *Replica) remark(p tree.Path, what tree.What, since time.Time) {
 	r.mark(p, what)
-	if since := r.flight.since; !since.IsZero() && since.Before(r.marks.first) {
-		r.marks.first = since
+	if !r.marks.first.IsZero() { // else it became a sweep
+		r.marks.first = earliest(r.marks.first, since)
 	}
 }
 
@@ -172,7 +175,9 @@ func (r *Replica) count(w work, out rsync.Outcome, dirty map[tree.Path]bool, now
 		r.counts.batches++
 	}
 	r.sweeps.entries = max(0, r.sweeps.entries+int64(s.Created-s.Deletes))
-	r.gate.spent(s.Deletes, now)
+	if !w.bulk { // which deletes nothing
+		r.gate.spent(s.Deletes, now)
+	}
 	r.gate.confirmed(w.send.Gone, w.send.Send, dirty)
 }
 
@@ -181,6 +186,7 @@ func (r *Replica) recovered(now time.Time) {
 	if r.outage.err != nil {
 		r.log.Info("target takes changes again")
 		poke(r.sweepUp)
+		poke(r.bulk.wake)
 	}
 	r.outage = outage{}
 	r.counts.lastSuccess = now
@@ -201,6 +207,7 @@ func (r *Replica) Recover() {
 	}
 	r.mu.Unlock()
 	poke(r.wake)
+	poke(r.bulk.wake)
 	poke(r.sweepUp)
 }
 
@@ -227,7 +234,7 @@ func (r *Replica) extras(extras []rsync.Extra) {
 // up, they would only be found again. Needs the lock.
 func (r *Replica) look(paths []tree.Path) {
 	for _, p := range paths {
-		r.touch()
+		r.marks.touch(time.Time{})
 		r.surplus[p] = true
 	}
 	poke(r.wake)

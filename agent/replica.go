@@ -73,6 +73,7 @@ type Replica struct {
 	probe   func(context.Context) (rsync.Greeting, error)
 	store   targetStore
 	places  chan struct{}               // one a sweep that may run at once, shared
+	slots   *rsync.Slots                // one a run of the bulk lane, shared
 	warm    func(context.Context) error // keeps connections waiting; nil for none
 	void    func() (*os.File, error)    // opens a directory with nothing in it
 	pushed  func(...hook.Event)         // told what a push did; nil for none
@@ -80,18 +81,18 @@ type Replica struct {
 	sees    func() bool                 // whether every change so far was marked
 	log     *slog.Logger
 
-	wake    chan struct{} // something for the live loop to look at
 	sweepUp chan struct{} // something for the sweep loop to look at
 	saveUp  chan struct{} // something for the journal
 	ended   chan struct{} // closed at the end of Run
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and renewed at each change that a waiter may care for
-	set     *tree.Set
+	*lane                 // the live one
+	bulk    *lane
+	owed    bool               // the live lane goes first: it had to wait for the bulk lane
+	heavy   int                // entries from which on a subtree is the bulk lane's
 	surplus map[tree.Path]bool // seen on the slave alone and to be looked at, a portion a batch
-	marks   settling
-	flight  flight
-	pushes  int64 // begun so far
+	pushes  int64              // begun so far
 	retries map[tree.Path]*retry
 	gate    *gate
 	links   *links
@@ -108,13 +109,6 @@ type settling struct {
 	first, last time.Time // of the marks in the set; zero when it is empty
 	events      int       // that made them
 	gone        int       // of them, seen going
-}
-
-// flight is the batch being sent.
-type flight struct {
-	marks int
-	since time.Time // of its oldest mark
-	batch tree.Batch
 }
 
 // outage is why the whole target does not take anything at present.
@@ -157,6 +151,7 @@ type replicaParts struct {
 	Probe  func(context.Context) (rsync.Greeting, error)
 	Store  targetStore
 	Places chan struct{}
+	Slots  *rsync.Slots
 	Warm   func(context.Context) error
 	Void   func() (*os.File, error)
 	Pushed func(...hook.Event)
@@ -175,18 +170,20 @@ func newReplica(p replicaParts) *Replica {
 		probe:   p.Probe,
 		store:   p.Store,
 		places:  p.Places,
+		slots:   p.Slots,
 		warm:    p.Warm,
 		void:    p.Void,
 		pushed:  p.Pushed,
 		counted: p.Count,
 		sees:    p.Sees,
 		log:     p.Log.With("module", p.Module.Name, "target", p.Target.Name),
-		wake:    make(chan struct{}, 1),
+		lane:    newLane(),
+		bulk:    newLane(),
+		heavy:   heavyEntries,
 		sweepUp: make(chan struct{}, 1),
 		saveUp:  make(chan struct{}, 1),
 		ended:   make(chan struct{}),
 		changed: make(chan struct{}),
-		set:     tree.NewSet(tree.DefaultCap),
 		surplus: map[tree.Path]bool{},
 		retries: map[tree.Path]*retry{},
 		gate:    newGate(p.Module.DeleteGuard),
@@ -203,6 +200,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	r.restore()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.live(ctx) })
+	g.Go(func() error { return r.carry(ctx) })
 	g.Go(func() error { return r.sweeper(ctx) })
 	g.Go(func() error { return r.keeper(ctx) })
 	if r.warm != nil {
@@ -232,17 +230,8 @@ func (r *Replica) mark(p tree.Path, what tree.What) {
 		r.missed()
 		return
 	}
-	r.touch()
+	r.marks.touch(time.Time{})
 	r.set.Mark(p, what)
-}
-
-// touch notes that there is something more to look at now.
-func (r *Replica) touch() {
-	now := time.Now()
-	if r.marks.first.IsZero() {
-		r.marks.first = now
-	}
-	r.marks.last = now
 }
 
 // poke tells a loop to look again; one that was told already needs no more.
@@ -260,24 +249,24 @@ func (r *Replica) tellChange() {
 }
 
 func (r *Replica) live(ctx context.Context) error {
-	for r.settle(ctx) {
-		r.step(ctx)
+	for r.settle(ctx, r.lane) {
+		r.step(ctx, r.lane)
 	}
 	return nil
 }
 
-// settle blocks until there is a batch to send. It reports false when ctx has
-// ended.
-func (r *Replica) settle(ctx context.Context) bool {
+// settle blocks until the lane has a batch to send. It reports false when ctx
+// has ended.
+func (r *Replica) settle(ctx context.Context, l *lane) bool {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		wait, some, burst := r.due(time.Now())
+		wait, some, burst := r.due(l, time.Now())
 		if some && wait <= 0 {
 			return ctx.Err() == nil
 		}
 		var ring <-chan time.Time
-		wake := r.wake
+		wake := l.wake
 		if some {
 			timer.Reset(wait)
 			ring = timer.C
@@ -294,20 +283,31 @@ func (r *Replica) settle(ctx context.Context) bool {
 	}
 }
 
-// due tells how long to wait until the live loop has something to do. some is
-// false when only a mark can tell; burst is true when more marks may join those
-// that wait.
-func (r *Replica) due(now time.Time) (wait time.Duration, some, burst bool) {
+// due tells how long to wait until the lane has something to do. some is false
+// when only a mark can tell; burst is true when more marks may join those that
+// wait.
+func (r *Replica) due(l *lane, now time.Time) (wait time.Duration, some, burst bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next := r.recall(now)
-	if r.set.Len()+len(r.surplus) > 0 {
-		next, burst = r.settled(), true
+	var next time.Time
+	if l == r.bulk {
+		next = r.bulkDue()
+	} else {
+		next, burst = r.liveDue(now)
 	}
 	if !next.IsZero() && next.Before(r.outage.notBefore) {
 		next = r.outage.notBefore
 	}
 	return next.Sub(now), !next.IsZero(), burst
+}
+
+// liveDue returns when the live lane has something to do. Needs the lock.
+func (r *Replica) liveDue(now time.Time) (next time.Time, burst bool) {
+	next = r.recall(now)
+	if r.set.Len()+len(r.surplus) > 0 {
+		return r.settled(), true
+	}
+	return next, false
 }
 
 // recall puts the retries that are due back into the set and returns when the
@@ -340,11 +340,28 @@ func (r *Replica) settled() time.Time {
 	return end
 }
 
-// take empties the set into a batch, with a portion of what is surplus.
-func (r *Replica) take() (b tree.Batch, at time.Time) {
+// take empties the lane's set into a batch; to the live lane's comes a portion of
+// what is surplus.
+func (r *Replica) take(l *lane) (b tree.Batch, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b = r.set.Take()
+	b = l.set.Take()
+	since, rest := l.marks.first, false
+	if l == r.lane {
+		b, rest = r.takeSurplus(b)
+		r.gate.exempt = 0
+	}
+	l.flight = flight{marks: len(b), since: since, batch: b}
+	r.pushes++
+	if !rest {
+		l.marks = settling{}
+	}
+	return b, time.Now()
+}
+
+// takeSurplus adds a portion of what is surplus, and reports whether there is
+// more. Needs the lock.
+func (r *Replica) takeSurplus(b tree.Batch) (tree.Batch, bool) {
 	for p := range r.surplus {
 		if len(b) >= surplusPortion {
 			break
@@ -352,28 +369,7 @@ func (r *Replica) take() (b tree.Batch, at time.Time) {
 		b = append(b, tree.Mark{Path: p, What: tree.Attrs | tree.Content | tree.Deep})
 		delete(r.surplus, p)
 	}
-	r.flight = flight{marks: len(b), since: r.marks.first, batch: b}
-	r.pushes++
-	if len(r.surplus) == 0 {
-		r.marks = settling{}
-	}
-	r.gate.exempt = 0
-	return b, time.Now()
-}
-
-// land ends the flight, which needs the lock: whatever of it is not confirmed
-// must be back in the set or among the retries by now.
-func (r *Replica) land(now time.Time) {
-	started := r.flight
-	r.flight = flight{}
-	if r.clean() {
-		r.counts.inSync = r.asOf(now)
-		if !started.since.IsZero() {
-			r.log.Debug("target is equal", "marks", started.marks)
-		}
-	}
-	poke(r.saveUp)
-	r.tellChange()
+	return b, len(r.surplus) > 0
 }
 
 // asOf is when a clean target was last known to be equal: now while every change
@@ -390,7 +386,7 @@ func (r *Replica) asOf(now time.Time) time.Time {
 
 // clean reports whether nothing is known to differ. Needs the lock.
 func (r *Replica) clean() bool {
-	return r.set.Len()+len(r.surplus)+r.flight.marks+len(r.retries)+len(r.gate.held) == 0 &&
+	return r.marked()+len(r.retries)+len(r.gate.held) == 0 &&
 		r.outage.err == nil && r.sweeps.complete && !r.sweeps.wanted && !r.sweeps.running && r.linksAt.IsZero()
 }
 
@@ -400,11 +396,11 @@ func (r *Replica) state(now time.Time) status.State {
 		return status.Blocked
 	case r.outage.err != nil && r.outage.notBefore.After(now):
 		return status.Backoff
-	case r.flight.marks > 0:
+	case r.flight.marks+r.bulk.flight.marks > 0:
 		return status.Sending
 	case r.sweeps.running:
 		return status.Sweeping
-	case r.set.Len()+len(r.surplus) > 0:
+	case r.marked() > 0:
 		return status.Settling
 	}
 	return status.Idle

@@ -29,6 +29,7 @@ type rig struct {
 	probe  func(context.Context) (rsync.Greeting, error)
 	places chan struct{}
 	sees   func() bool
+	heavy  int // entries that make a subtree heavy, 0 for the default
 	*Replica
 	stop func()
 }
@@ -73,11 +74,14 @@ func (b *rig) rules(lines []string) *filter.Rules {
 // again.
 func (b *rig) renew() {
 	b.Replica = newReplica(replicaParts{
-		Module: b.module, Target: b.target, Root: b.root, Slave: b.slave, Store: b.store, Places: b.places,
+		Module: b.module, Target: b.target, Root: b.root, Slave: b.slave, Store: b.store, Places: b.places, Slots: rsync.NewSlots(1),
 		Probe: func(ctx context.Context) (rsync.Greeting, error) { return b.prober()(ctx) },
 		Void:  func() (*os.File, error) { return os.Open(b.TempDir()) },
 		Count: func(int64) {}, Sees: func() bool { return b.sees == nil || b.sees() }, Log: slog.New(slog.DiscardHandler),
 	})
+	if b.heavy > 0 {
+		b.Replica.heavy = b.heavy
+	}
 }
 
 // start runs the replica until the test ends or stop is called, which then

@@ -50,7 +50,7 @@ func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 
 // pending counts the marks that are not confirmed.
 func (r *Replica) pending() int {
-	n := r.set.Len() + len(r.surplus) + r.flight.marks
+	n := r.marked()
 	if !r.sweeps.oldest().IsZero() {
 		n++ // the sweep is a mark, too
 	}
@@ -64,18 +64,10 @@ func (r *Replica) pending() int {
 
 // oldest is when the oldest unconfirmed change was marked.
 func (r *Replica) oldest() time.Time {
-	first := r.marks.first
-	earlier := func(t time.Time) {
-		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
-			first = t
-		}
-	}
-	if r.flight.marks > 0 {
-		earlier(r.flight.since)
-	}
-	earlier(r.sweeps.oldest())
+	first := earliest(r.lane.dirtySince(), r.bulk.dirtySince())
+	first = earliest(first, r.sweeps.oldest())
 	for _, t := range r.retries {
-		earlier(t.since)
+		first = earliest(first, t.since)
 	}
 	return first
 }

@@ -25,32 +25,38 @@ type work struct {
 	failed  []rsync.Failure
 	back    map[tree.Path]bool // put back until their file system is mounted again
 	missing map[tree.Path]bool
+	since   time.Time   // of the batch's oldest mark
+	bulk    bool        // it is the bulk lane's
 	linked  []root.Stat // files of several names that changed
 }
 
-// step takes the batch that stands and brings the slave to it once.
-func (r *Replica) step(ctx context.Context) {
-	batch, taken := r.take()
+// step takes the batch that stands in the lane and brings the slave to it once.
+func (r *Replica) step(ctx context.Context, l *lane) {
+	batch, taken := r.take(l)
 	defer func() {
 		r.mu.Lock()
-		r.land(time.Now())
+		r.land(l, time.Now())
 		r.mu.Unlock()
 	}()
-	l, err := r.root.look(batch, taken)
+	found, err := r.root.look(batch, taken)
 	if err != nil {
-		r.fail(batch, err)
+		r.fail(l, err)
 		return
 	}
-	defer l.close()
-	if err := r.push(ctx, l.view, l.entries); err != nil {
-		r.fail(batch, err)
+	defer found.close()
+	mine := r.claim(l, found)
+	if len(mine) == 0 && len(found.entries) > 0 {
+		return
+	}
+	if err := r.push(ctx, l, found.view, mine); err != nil {
+		r.fail(l, err)
 	}
 }
 
 // push sends what a look at the batch found. After an error nothing of the
 // batch is confirmed.
-func (r *Replica) push(ctx context.Context, v *view, entries []root.Entry) error {
-	w := r.sort(v, entries)
+func (r *Replica) push(ctx context.Context, l *lane, v *view, entries []root.Entry) error {
+	w := r.sort(l, v, entries)
 	if w.idle() {
 		r.rest(entries, w)
 		return nil
@@ -120,8 +126,9 @@ func (w *work) idle() bool {
 }
 
 // sort says of each entry what has to be done about it.
-func (r *Replica) sort(v *view, entries []root.Entry) work {
-	w := work{back: map[tree.Path]bool{}, missing: map[tree.Path]bool{}}
+func (r *Replica) sort(l *lane, v *view, entries []root.Entry) work {
+	w := work{back: map[tree.Path]bool{}, missing: map[tree.Path]bool{}, since: l.flight.since, bulk: l == r.bulk}
+	w.send.Bulk = w.bulk
 	for _, e := range entries {
 		switch {
 		case v.below(e.Path), e.State == root.Missing && v.above(e.Path):
@@ -162,7 +169,7 @@ func (r *Replica) sortPresent(w *work, e root.Entry) {
 	}
 	r.mu.Lock()
 	for _, p := range r.gate.release(e.Path, e.Stat.IsDir(), e.What&tree.Deep != 0) {
-		r.remark(p, tree.Deep)
+		r.remark(p, tree.Deep, w.since)
 	}
 	if e.Stat.IsRegular() && e.Stat.Links > 1 {
 		r.link(w, e)
@@ -192,7 +199,7 @@ func wasDirectory(e root.Entry) bool {
 func (r *Replica) link(w *work, e root.Entry) {
 	others, changed := r.links.seen(e.Path, e.Stat)
 	for _, p := range others {
-		r.remark(p, tree.Content)
+		r.remark(p, tree.Content, w.since)
 	}
 	if changed {
 		w.linked = append(w.linked, e.Stat)
@@ -220,7 +227,7 @@ func (r *Replica) putBack(w *work, e root.Entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w.back[e.Path] = true
-	t := r.retryOf(e.Path)
+	t := r.retryOf(e.Path, w.since)
 	t.mark, t.class = tree.Mark{Path: e.Path, What: e.What}, rsync.SourceGone
 	t.text, t.next = "the file system it lies on is not mounted", time.Now().Add(blockedFirst)
 }
@@ -258,12 +265,12 @@ func (r *Replica) reach(ctx context.Context) error {
 	return nil
 }
 
-// fail puts the batch back and pauses the target.
-func (r *Replica) fail(batch tree.Batch, err error) {
+// fail puts the lane's batch back and pauses the target.
+func (r *Replica) fail(l *lane, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, m := range batch {
-		r.remark(m.Path, m.What)
+	for _, m := range l.flight.batch {
+		r.remark(m.Path, m.What, l.flight.since)
 	}
 	r.pause(err)
 }

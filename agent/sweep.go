@@ -125,7 +125,7 @@ func (r *Replica) sweepStart() (checksum bool) {
 	r.sweeps.missed, r.sweeps.finding = time.Time{}, r.sweeps.missed
 	r.linksAt, r.links.swept = time.Time{}, time.Now()
 	r.sweeps.beside = r.pushes
-	if r.flight.marks > 0 {
+	if r.flight.marks+r.bulk.flight.marks > 0 {
 		r.sweeps.beside--
 	}
 	r.tellChange()
@@ -189,7 +189,7 @@ func (r *Replica) learn(d rsync.Diff) {
 	}
 	for _, f := range d.Failed {
 		f.What |= tree.Deep // of a directory, what is in it was skipped
-		r.refused(f, false, time.Now())
+		r.refused(f, time.Time{}, false, time.Now())
 	}
 	if d.Partial == nil {
 		delete(r.retries, tree.Root)

@@ -86,7 +86,7 @@ func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 		State: r.state(time.Now()), Equal: r.clean(),
 	}
 	swept := r.sweeps.done > sweeps && !r.sweeps.wanted && !r.sweeps.running
-	settled := r.set.Len()+len(r.surplus)+r.flight.marks == 0 && len(r.retries) == r.failingCount()
+	settled := r.marked() == 0 && len(r.retries) == r.failingCount()
 	down := r.outage.err != nil && r.tried > tried
 	u.Done = swept && settled || down
 	if u.Done {

@@ -40,9 +40,9 @@ type Config struct {
 	Options Options
 	Spawner Spawner
 	Log     *slog.Logger // nil: no log
-	// Spares bounds the waiting connections of all clients that share it; nil
-	// for no bound of its own. See Client.Warm.
-	Spares chan struct{}
+	// Slots bounds the waiting connections of all clients that share it; nil
+	// for no bound. See Client.Warm.
+	Slots *Slots
 }
 
 // Client runs rsync for one module and one target. Between calls it holds
@@ -65,7 +65,7 @@ func New(cfg Config) *Client {
 	def(&cfg.Options.Timeout, time.Minute)
 	def(&cfg.Options.ConnectTimeout, 10*time.Second)
 	def(&cfg.Options.Stall, 5*time.Minute)
-	return &Client{cfg: cfg, spares: newSpares(cfg.Spares)}
+	return &Client{cfg: cfg, spares: newSpares(cfg.Slots)}
 }
 
 func def(d *time.Duration, value time.Duration) {
@@ -83,6 +83,9 @@ type Batch struct {
 	Deep  []tree.Path // whole subtrees; tree.Root means every entry of the root, never the root itself
 
 	MaxDelete int // >0: no run of this batch deletes more entries than that on the slave
+	// Bulk says that the batch takes long, so that it leaves the connections that
+	// wait to those that hurry.
+	Bulk bool
 	// Replace lets a directory of the slave that is not empty make way for a
 	// path of Send that is none. Paths in Gone imply it.
 	Replace bool

@@ -31,6 +31,7 @@ type mode struct {
 	extras    bool // with deep and dry only: list what is extra
 	checksum  bool
 	maxDelete int
+	bulk      bool // takes long: a connection of its own
 }
 
 // args returns the argument list. Extra stands first: of two options that

@@ -124,7 +124,7 @@ func (s *sending) sendContent(stop *Error) *Error {
 		return nil
 	}
 	send := s.remembered(s.batch.Send, tree.Content)
-	m := mode{again: true, force: s.batch.Replace || len(gone) > 0, gone: len(gone) > 0, maxDelete: s.batch.MaxDelete}
+	m := mode{again: true, force: s.batch.Replace || len(gone) > 0, gone: len(gone) > 0, maxDelete: s.batch.MaxDelete, bulk: s.batch.Bulk}
 	l := &listed{sending: s, mode: m, what: tree.Content, send: send, gone: gone}
 	rep := l.run()
 	if rep.err != nil && rep.err.Class == Incompatible && len(gone) > 0 && len(send) > 0 {

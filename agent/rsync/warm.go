@@ -27,7 +27,7 @@ const (
 // it was started in. It is taken only for those, ends with Warm, and one that
 // died costs nothing but the time it would have saved.
 type spares struct {
-	bound chan struct{}
+	slots *Slots // nil: no bound
 	wake  chan struct{}
 
 	ending sync.WaitGroup // spares that are being ended
@@ -51,13 +51,13 @@ type slot struct {
 	spare *process
 }
 
-func newSpares(bound chan struct{}) *spares {
-	return &spares{bound: bound, wake: make(chan struct{}, 1), kinds: map[kind]*slot{}}
+func newSpares(slots *Slots) *spares {
+	return &spares{slots: slots, wake: make(chan struct{}, 1), kinds: map[kind]*slot{}}
 }
 
 func kindOf(dir *os.File, m mode) (kind, bool) {
 	var st unix.Stat_t
-	if !m.again || unix.Fstat(int(dir.Fd()), &st) != nil {
+	if !m.again || m.bulk || unix.Fstat(int(dir.Fd()), &st) != nil {
 		return kind{}, false // only pushes of listed content hurry
 	}
 	return kind{m, st.Dev, st.Ino}, true
@@ -117,20 +117,44 @@ func (s *spares) wish(dir *os.File, m mode) {
 
 // acquire takes a place among all clients' spares, if one is free.
 func (s *spares) acquire() bool {
-	if s.bound == nil {
-		return true
-	}
-	select {
-	case s.bound <- struct{}{}:
-		return true
-	default:
-		return false
-	}
+	return s.slots == nil || s.slots.tryAcquire()
 }
 
 func (s *spares) release() {
-	if s.bound != nil {
-		<-s.bound
+	if s.slots != nil {
+		s.slots.Release()
+	}
+}
+
+// wanted is where work asks for the slot of a spare; nil when there is none to
+// give.
+func (s *spares) wanted() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, place := range s.kinds {
+		if place.spare != nil && s.slots != nil {
+			return s.slots.wanted
+		}
+	}
+	return nil
+}
+
+// giveWay ends the spare that was used longest ago, and makes no other for a
+// while.
+func (s *spares) giveWay(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var oldest *slot
+	for _, place := range s.kinds {
+		if place.spare != nil && (oldest == nil || place.used.Before(oldest.used)) {
+			oldest = place
+		}
+	}
+	s.resume = now.Add(spareRest)
+	if oldest != nil {
+		s.ending.Go(oldest.spare.discard)
+		oldest.spare = nil
+		s.release()
 	}
 }
 
@@ -155,6 +179,8 @@ func (c *Client) Warm(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-s.wake:
+		case <-s.wanted():
+			s.giveWay(time.Now())
 		case <-timer.C:
 		}
 	}

@@ -26,9 +26,9 @@ func (c *countSpawner) Start(cmd *exec.Cmd) (*proc.Child, error) {
 
 // warmed returns a client that keeps connections waiting until the returned
 // function is called, which waits until they are gone.
-func (w *world) warmed(bound chan struct{}) (*rsync.Client, *countSpawner, func()) {
+func (w *world) warmed(slots *rsync.Slots) (*rsync.Client, *countSpawner, func()) {
 	sp := &countSpawner{Spawner: w.sp}
-	c := rsync.New(rsync.Config{Source: w.src, Dest: w.dest, Options: w.opts, Spawner: sp, Spares: bound})
+	c := rsync.New(rsync.Config{Source: w.src, Dest: w.dest, Options: w.opts, Spawner: sp, Slots: slots})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Warm(ctx) }()
@@ -100,9 +100,9 @@ func TestConnectionOfAnotherDirectoryIsNotUsed(t *testing.T) {
 
 func TestWaitingConnectionsAreBounded(t *testing.T) {
 	w := newWorld(t)
-	bound := make(chan struct{}, 1)
-	bound <- struct{}{} // another client has the only place
-	c, sp, stop := w.warmed(bound)
+	slots := rsync.NewSlots(1)
+	must(t, slots.Acquire(t.Context())) // another client has the only place
+	c, sp, stop := w.warmed(slots)
 	defer stop()
 	dir := w.root()
 	defer dir.Close()
@@ -111,4 +111,20 @@ func TestWaitingConnectionsAreBounded(t *testing.T) {
 	if n := sp.starts.Load(); n != 2 {
 		t.Errorf("%d processes for two runs without a place to wait", n)
 	}
+}
+
+// Work gets the slot of a connection that only waits.
+func TestWaitingConnectionsGiveWay(t *testing.T) {
+	w := newWorld(t)
+	slots := rsync.NewSlots(1)
+	c, sp, stop := w.warmed(slots)
+	defer stop()
+	dir := w.root()
+	defer dir.Close()
+	w.put(c, dir, "a", "one\n")
+	w.started(sp, 2)
+	must(t, slots.Acquire(t.Context()))
+	w.put(c, dir, "a", "two\n")
+	w.started(sp, 3)
+	slots.Release()
 }
