@@ -91,8 +91,7 @@ func (f *fakeSlave) wait(ctx context.Context) error {
 	return down
 }
 
-func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) rsync.Outcome {
-	var out rsync.Outcome
+func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) (out rsync.Outcome) {
 	begun, walkErr := f.takeOff(dir, b)
 	defer f.touchDown(b)
 	err := f.wait(ctx)
@@ -122,8 +121,15 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) rsync
 		f.copy(&out, master, p, b)
 	})
 	f.all(&out, b.Gone, tree.Content, func(p tree.Path) { f.remove(&out, p, b.MaxDelete) })
+	if i := slices.IndexFunc(out.Failed, func(f rsync.Failure) bool { return f.Class == rsync.DiskFull }); i >= 0 && out.Err == nil {
+		defer func() { out.Err = &rsync.Error{Class: rsync.DiskFull, Text: "no space left on device"} }()
+	}
 	f.all(&out, b.Deep, tree.Deep, func(p tree.Path) {
+		_, old := f.has[p]
 		f.deep(&out, begun, p)
+		if !old {
+			return // nobody looks at what changed meanwhile
+		}
 		out.Extras = append(out.Extras, f.extras(master, p)...)
 		for _, q := range different(master, f.has) {
 			if _, there := master[q]; there && p.Contains(q) && !f.hides(q) {

@@ -50,6 +50,7 @@ type flight struct {
 	sends  []root.Entry // what it claimed
 	paths  *tree.Set    // of sends, made when they are first asked for
 	beside bool         // the other lane sent something meanwhile
+	again  bool         // its subtrees have to be looked at again
 }
 
 func newLane() *lane {
@@ -89,7 +90,6 @@ func (l *lane) takeUp() bool {
 	}
 	l.put(l.waits.Take(), l.since)
 	l.since = time.Time{}
-	poke(l.wake)
 	return true
 }
 
@@ -203,13 +203,19 @@ func (r *Replica) misplaced(l *lane, found *look) map[tree.Path]bool {
 	large := int64(r.module.Lanes.Large)
 	away := map[tree.Path]bool{}
 	for _, e := range found.entries {
-		switch copied := onlyCopied(e); {
-		case l == r.bulk && !copied,
-			l != r.bulk && large > 0 && copied && (e.Stat.Size >= large || e.Stat.IsDir() && found.heavy(e.Path, r.heavy, large)):
+		copied := onlyCopied(e)
+		if l == r.bulk && !copied || l != r.bulk && copied && large > 0 && r.isHeavy(e, found, large) {
 			away[e.Path] = true
 		}
 	}
 	return away
+}
+
+func (r *Replica) isHeavy(e root.Entry, found *look, large int64) bool {
+	if e.Stat.IsDir() {
+		return found.heavy(e.Path, r.heavy, large)
+	}
+	return e.Stat.Size >= large
 }
 
 // onlyCopied reports whether the entry is a file or a subtree that replaces no
@@ -230,14 +236,18 @@ func onlyCopied(e root.Entry) bool {
 func (r *Replica) land(l *lane, now time.Time) {
 	ended := l.flight
 	l.flight = flight{}
+	r.keepDeep(ended)
 	if l == r.bulk {
 		if ended.beside {
 			r.markParents(ended.sends)
 		}
 		r.owed = r.lane.takeUp()
+		poke(r.lane.wake)
 	} else {
 		r.owed = false
 		r.bulk.takeUp()
+	}
+	if r.bulk.set.Len() > 0 {
 		poke(r.bulk.wake)
 	}
 	if r.clean() {
@@ -250,6 +260,30 @@ func (r *Replica) land(l *lane, now time.Time) {
 	r.tellChange()
 }
 
+// keepDeep remembers the subtrees that landed while a sweep ran. What changed in
+// them unseen, after their run had read it and before the sweep came along, neither
+// of the two can know: they are looked at again when the sweep is done. A file that
+// changed is noticed by its own run. Needs the lock.
+func (r *Replica) keepDeep(ended flight) {
+	for _, e := range ended.sends {
+		switch deep := e.State == root.Present && e.What&tree.Deep != 0; {
+		case deep && ended.again:
+			r.mark(e.Path, tree.Deep)
+		case deep && r.sweeps.running:
+			r.sweeps.copied = append(r.sweeps.copied, e.Path)
+		}
+	}
+}
+
+// lookAgain marks the subtrees that were sent beside a sweep which had to find what
+// nobody saw. Needs the lock.
+func (r *Replica) lookAgain() {
+	for _, p := range r.sweeps.copied {
+		r.mark(p, tree.Deep)
+	}
+	r.lane.flight.again, r.bulk.flight.again = true, true
+}
+
 // markParents marks the directories above entries that were sent. Needs the lock.
 func (r *Replica) markParents(sent []root.Entry) {
 	for _, e := range sent {
@@ -258,5 +292,4 @@ func (r *Replica) markParents(sent []root.Entry) {
 			r.mark(p, tree.Attrs)
 		}
 	}
-	poke(r.lane.wake)
 }

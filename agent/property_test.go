@@ -47,7 +47,10 @@ func newWorld(t *testing.T, rt *rapid.T) *world {
 	w := &world{rig: newRig(t, func(m *config.Module) {
 		m.DeleteGuard = rapid.SampledFrom([]config.Guard{{Off: true}, {Percent: 30, Min: 2}, {Percent: 30, Min: 2, Files: 3}}).Draw(rt, "guard")
 		m.FirstSync = rapid.SampledFrom([]string{"merge", "mirror"}).Draw(rt, "first sync")
+		m.Lanes.Large = config.Size(rapid.SampledFrom([]int{0, 2}).Draw(rt, "large"))
 	})}
+	w.heavy = 3
+	w.Replica.heavy = w.heavy
 	if rapid.Bool().Draw(rt, "small set") {
 		w.set = tree.NewSet(4)
 	}
@@ -113,7 +116,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			if info, err := os.Lstat(w.abs(p)); err == nil && info.IsDir() {
 				w.goesQuietly(p)
 			}
-			w.must(os.WriteFile(w.abs(p), []byte(rapid.StringMatching("[xyz]").Draw(rt, "content")), 0o644))
+			w.must(os.WriteFile(w.abs(p), []byte(rapid.StringMatching("[xyz]{1,2}").Draw(rt, "content")), 0o644))
 			w.Mark(p, tree.Content, false)
 		},
 		"mkdir": func(rt *rapid.T) { w.dirs(w.path(rt)) },
@@ -137,6 +140,8 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			w.breakDown(rapid.SampledFrom([]rsync.Class{rsync.Transient, rsync.Auth, rsync.DiskFull}).Draw(rt, "class"))
 		},
 		"slave is well":  func(*rapid.T) { w.accept() },
+		"bulk is slow":   func(*rapid.T) { w.change(func(s *fakeSlave) { s.carrying = 100 * time.Millisecond }) },
+		"bulk is quick":  func(*rapid.T) { w.change(func(s *fakeSlave) { s.carrying = 0 }) },
 		"slave is slow":  func(*rapid.T) { w.slow(30 * time.Millisecond) },
 		"slave is quick": func(*rapid.T) { w.slow(0) },
 		"blocked":        func(*rapid.T) { w.root.set(&blockedError{why: "blocked"}) },
@@ -201,6 +206,9 @@ func (w *world) check(rt *rapid.T) {
 	defer w.mu.Unlock()
 	w.slave.mu.Lock()
 	defer w.slave.mu.Unlock()
+	if w.slave.collided != "" {
+		rt.Fatal(w.slave.collided)
+	}
 	if w.blind {
 		return
 	}
@@ -237,10 +245,10 @@ func different(a, b entries) []tree.Path {
 
 // dirty reports whether something will have p looked at.
 func (w *world) dirty(master entries, p tree.Path) bool {
-	marks := append(tree.Batch{}, w.flight.batch...)
-	for m := range w.set.All() {
-		marks = append(marks, m)
-	}
+	all := tree.NewSet(tree.DefaultCap)
+	w.lane.addTo(all)
+	w.bulk.addTo(all)
+	marks := all.Take()
 	for _, t := range w.retries {
 		marks = append(marks, t.mark)
 	}
@@ -262,6 +270,7 @@ func (w *world) dirty(master entries, p tree.Path) bool {
 func (w *world) heal(rt *rapid.T) {
 	w.accept()
 	w.slow(0)
+	w.change(func(s *fakeSlave) { s.carrying = 0 })
 	w.passes()
 	for range 5 {
 		time.Sleep(time.Hour)

@@ -18,13 +18,14 @@ type sweepState struct {
 	finding   time.Time // the same of the running one
 	checksum  bool      // ... and it shall read every byte
 	running   bool
-	partial   bool      // the last one could not look at everything
-	complete  bool      // one was done since the start, or none is asked at the start
-	firstDone bool      // what was on the slave before us has been dealt with
-	entries   int64     // of the module, as far as known
-	done      int64     // sweeps finished
-	began     time.Time // when the last complete one did
-	beside    int64     // pushes begun when the running one began, less one if one was under way
+	partial   bool        // the last one could not look at everything
+	complete  bool        // one was done since the start, or none is asked at the start
+	firstDone bool        // what was on the slave before us has been dealt with
+	entries   int64       // of the module, as far as known
+	done      int64       // sweeps finished
+	began     time.Time   // when the last complete one did
+	copied    []tree.Path // subtrees that were sent beside the running one
+	beside    int64       // pushes begun when the running one began, less one if one was under way
 }
 
 // RequestSweep asks for a comparison of the whole module, with every byte read
@@ -123,6 +124,7 @@ func (r *Replica) sweepStart() (checksum bool) {
 	checksum = r.sweeps.checksum
 	r.sweeps.wanted, r.sweeps.checksum, r.sweeps.running = false, false, true
 	r.sweeps.missed, r.sweeps.finding = time.Time{}, r.sweeps.missed
+	r.sweeps.copied = nil
 	r.linksAt, r.links.swept = time.Time{}, time.Now()
 	r.sweeps.beside = r.pushes
 	if r.flight.marks+r.bulk.flight.marks > 0 {
@@ -193,6 +195,9 @@ func (r *Replica) learn(d rsync.Diff) {
 	}
 	if d.Partial == nil {
 		delete(r.retries, tree.Root)
+	}
+	if !r.sweeps.finding.IsZero() {
+		r.lookAgain()
 	}
 	r.sweeps.finding = time.Time{}
 	r.sweeps.complete = d.Partial == nil
