@@ -127,7 +127,7 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) (out 
 	f.all(&out, b.Deep, tree.Deep, func(p tree.Path) {
 		_, old := f.has[p]
 		f.deep(&out, begun, p)
-		if !old {
+		if !old && p != tree.Root {
 			return // nobody looks at what changed meanwhile
 		}
 		out.Extras = append(out.Extras, f.extras(master, p)...)

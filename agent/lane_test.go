@@ -12,7 +12,7 @@ import (
 
 // newLanes is a rig whose bulk runs take a minute; files of four bytes are large.
 func newLanes(t *testing.T) *rig {
-	b := newRig(t, func(m *config.Module) { m.Lanes.Large = 4 })
+	b := newRig(t, func(m *config.Module) { m.Lanes.Large, m.DeleteGuard.Off = 4, true })
 	b.slave.carrying = time.Minute
 	b.swept(10)
 	b.start()

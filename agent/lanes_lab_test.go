@@ -1,0 +1,109 @@
+package agent_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"syncagent/rsyncd/rsyncdtest"
+)
+
+// A large file on a slow line takes long enough for all that is done beside it.
+const (
+	slowWire  = ", bwlimit: 2M"
+	largeSize = 24 << 20
+	someLarge = "    lanes: {large: 1M}\n    delete_guard: off\n    first_sync: mirror\n"
+)
+
+// large writes a large file and waits until a part of it is on the slave.
+func (l *lab) large(size int, names ...string) {
+	l.t.Helper()
+	for i, name := range names {
+		path := filepath.Join(l.root, name)
+		l.must(os.MkdirAll(filepath.Dir(path), 0o755))
+		l.must(os.WriteFile(path, bytes.Repeat([]byte{byte(i), 'x'}, size/2), 0o644))
+	}
+	rsyncdtest.Eventually(l.t, time.Minute, func() error {
+		for _, name := range names {
+			if l.arriving(name) {
+				return nil
+			}
+		}
+		return fmt.Errorf("nothing of %v is on its way", names)
+	})
+}
+
+// arriving reports whether the slave holds a part of the file.
+func (l *lab) arriving(name string) bool {
+	path := filepath.Join(l.slaves[0].Path("data"), name)
+	parts, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".??????"))
+	return len(parts) > 0
+}
+
+func TestSmallChangeOvertakesALargeFile(t *testing.T) {
+	rsyncdtest.NoLeaks(t)
+	l := newLab(t, 1, someLarge)
+	l.wire = slowWire
+	l.start()
+	l.inSync()
+	l.large(largeSize, "d/big")
+	l.write("d/small", "1")
+	l.must(os.Mkdir(filepath.Join(l.root, "d/new"), 0o755))
+	l.write("d/new/file", "1")
+	rsyncdtest.Eventually(t, time.Minute, func() error {
+		for _, name := range []string{"d/small", "d/new/file"} {
+			if _, err := os.Stat(filepath.Join(l.slaves[0].Path("data"), name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if !l.arriving("d/big") {
+		t.Error("the small changes came after the large file")
+	}
+	if s := l.status().Targets[0]; s.Pending == 0 || !s.InSyncAsOf.Before(time.Now().Add(-10*time.Millisecond)) {
+		t.Errorf("the target counts as equal while a file is on its way: %+v", s)
+	}
+	l.inSync()
+}
+
+// Whatever is done at, above and below what is on its way, all ends equal.
+func TestChangesOfWhatIsOnItsWay(t *testing.T) {
+	rsyncdtest.NoLeaks(t)
+	l := newLab(t, 1, someLarge)
+	l.wire = slowWire
+	l.start()
+	l.inSync()
+	at := func(name string) string { return filepath.Join(l.root, name) }
+	l.large(4<<20, "rewritten/big", "shrunk/big", "removed/big", "mode/big", "moved/big", "file/big", "dir/big")
+	l.must(os.WriteFile(at("rewritten/big"), bytes.Repeat([]byte("new."), 1<<20), 0o644))
+	l.write("shrunk/big", "small now")
+	l.must(os.RemoveAll(at("removed")))
+	l.must(os.Chmod(at("mode"), 0o700))
+	l.must(os.Rename(at("moved"), at("elsewhere")))
+	l.must(os.RemoveAll(at("file")))
+	l.write("file", "no directory any more")
+	l.must(os.Remove(at("dir/big")))
+	l.write("dir/big/below", "1")
+	l.inSync()
+}
+
+// A stop in the middle returns what is on its way, and the next start sends it.
+func TestStopWhileALargeFileIsOnItsWay(t *testing.T) {
+	rsyncdtest.NoLeaks(t)
+	l := newLab(t, 1, someLarge)
+	l.wire = slowWire
+	l.start()
+	l.inSync()
+	l.large(largeSize, "d/big")
+	l.stop()
+	if l.arriving("d/big") {
+		t.Error("a part of the file was left behind")
+	}
+	l.wire = ""
+	l.start()
+	l.inSync()
+}
