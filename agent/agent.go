@@ -169,13 +169,14 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 	})
 	parts := replicaParts{
 		Module: s.module, Target: t, Root: s, Store: m.store, Places: m.places, Slots: m.slots, Log: m.log,
-		Slave:  client,
-		Probe:  func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
-		Void:   m.void,
-		Pushed: s.hooks.push,
-		Count:  s.guard.count,
-		Size:   s.guard.size(),
-		Sees:   s.sees,
+		Slave:   client,
+		Probe:   func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
+		Void:    m.void,
+		Growing: s.growing,
+		Count:   s.guard.count,
+		Size:    s.guard.size(),
+		Sees:    s.sees,
+		Pushed:  s.hooks.push,
 	}
 	if s.module.Warm {
 		parts.Warm = client.Warm

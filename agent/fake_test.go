@@ -126,13 +126,13 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) (out 
 	}
 	f.all(&out, b.Deep, tree.Deep, func(p tree.Path) {
 		_, old := f.has[p]
-		f.deep(&out, begun, p)
+		f.deep(&out, begun, p, b)
 		if !old && p != tree.Root {
 			return // nobody looks at what changed meanwhile
 		}
 		out.Extras = append(out.Extras, f.extras(master, p)...)
 		for _, q := range different(master, f.has) {
-			if _, there := master[q]; there && p.Contains(q) && !f.hides(q) {
+			if _, there := master[q]; there && p.Contains(q) && !f.hides(q) && !slices.Contains(b.Leave, q) {
 				out.Differ = append(out.Differ, q)
 			}
 		}
@@ -233,8 +233,11 @@ func (f *fakeSlave) remove(out *rsync.Outcome, p tree.Path, limit int) bool {
 	return true
 }
 
-func (f *fakeSlave) deep(out *rsync.Outcome, master entries, p tree.Path) {
+func (f *fakeSlave) deep(out *rsync.Outcome, master entries, p tree.Path, b rsync.Batch) {
 	for q := range master {
+		if slices.Contains(b.Leave, q) {
+			continue
+		}
 		if f.hides(q) && p.Contains(q) {
 			out.Failed = append(out.Failed, rsync.Failure{Path: f.closed, What: tree.Content | tree.Deep, Class: rsync.Partial})
 		}

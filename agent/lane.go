@@ -2,15 +2,20 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"syncagent/agent/root"
+	"syncagent/agent/rsync"
 	"syncagent/agent/tree"
 )
 
 // heavyEntries is how many entries make a subtree a deep copy that takes long;
 // lanes.large bytes do, too.
 const heavyEntries = 1000
+
+// maxLeft bounds the files that one run leaves out: each is an argument.
+const maxLeft = 200
 
 // lane is one of the two ways to a target. What is marked is looked up in the
 // live lane; what then takes long, a large file or a subtree of much, is handed to
@@ -50,6 +55,7 @@ type flight struct {
 	sends  []root.Entry // what it claimed
 	paths  *tree.Set    // of sends, made when they are first asked for
 	beside bool         // the other lane sent something meanwhile
+	leave  []tree.Path  // files below its subtrees that are not sent with them
 	again  bool         // its subtrees have to be looked at again
 }
 
@@ -174,6 +180,7 @@ func (r *Replica) claim(l *lane, found *look) []root.Entry {
 	defer r.mu.Unlock()
 	other := r.beside(l)
 	mine := found.entries
+	r.setApart(l, mine, found, away)
 	if len(away) > 0 || len(other.flight.sends) > 0 {
 		mine = nil
 		l.flight.batch = nil
@@ -213,7 +220,7 @@ func (r *Replica) misplaced(l *lane, found *look) map[tree.Path]bool {
 
 func (r *Replica) isHeavy(e root.Entry, found *look, large int64) bool {
 	if e.Stat.IsDir() {
-		return found.heavy(e.Path, r.heavy, large)
+		return found.weigh(e.Path, r.heavy, large).Heavy
 	}
 	return e.Stat.Size >= large
 }
@@ -229,6 +236,31 @@ func onlyCopied(e root.Entry) bool {
 		return e.What&tree.Deep != 0
 	}
 	return e.Stat.IsRegular() && e.What&tree.Content != 0 && !wasDirectory(e)
+}
+
+// setApart hands the large files in the live lane's subtrees to the bulk lane, and
+// leaves them and those that somebody still writes, of which the watcher will tell, out
+// of the subtrees' runs. Needs the lock.
+func (r *Replica) setApart(l *lane, entries []root.Entry, found *look, away map[tree.Path]bool) {
+	for _, e := range entries {
+		if !e.Stat.IsDir() || !onlyCopied(e) || away[e.Path] {
+			continue
+		}
+		l.flight.leave = append(l.flight.leave, leavable(r.growing(e.Path))...)
+		if large := int64(r.module.Lanes.Large); large > 0 && l != r.bulk {
+			apart := leavable(found.weigh(e.Path, r.heavy, large).Large)
+			for _, p := range apart {
+				r.bulk.put(tree.Batch{{Path: p, What: tree.Content}}, l.flight.since)
+			}
+			l.flight.leave = append(l.flight.leave, apart...)
+		}
+	}
+	l.flight.leave = l.flight.leave[:min(len(l.flight.leave), maxLeft)]
+}
+
+// leavable drops what a run cannot leave out.
+func leavable(paths []tree.Path) []tree.Path {
+	return slices.DeleteFunc(slices.Clone(paths), func(p tree.Path) bool { return !rsync.CanLeave(p) })
 }
 
 // land ends the lane's flight, which needs the lock: whatever of it is not

@@ -17,7 +17,7 @@ type look struct {
 	entries []root.Entry // never changed
 
 	weights sync.Mutex
-	weighed map[tree.Path]bool
+	weighed map[tree.Path]root.Weight
 
 	batch tree.Batch
 	begun time.Time
@@ -79,19 +79,18 @@ func (l *look) close() {
 	}
 }
 
-// heavy reports whether the subtree at p is one of so many entries or bytes. It is
-// weighed once for all who share the look.
-func (l *look) heavy(p tree.Path, entries int, bytes int64) bool {
+// weigh weighs the subtree at p, once for all who share the look.
+func (l *look) weigh(p tree.Path, entries int, large int64) root.Weight {
 	l.weights.Lock()
 	defer l.weights.Unlock()
-	is, known := l.weighed[p]
+	w, known := l.weighed[p]
 	if known {
-		return is
+		return w
 	}
 	if l.weighed == nil {
-		l.weighed = map[tree.Path]bool{}
+		l.weighed = map[tree.Path]root.Weight{}
 	}
-	is = l.Heavy(p, entries, bytes)
-	l.weighed[p] = is
-	return is
+	w = l.Weigh(p, entries, large)
+	l.weighed[p] = w
+	return w
 }

@@ -76,6 +76,7 @@ type Replica struct {
 	slots   *rsync.Slots                // one a run of the bulk lane, shared
 	warm    func(context.Context) error // keeps connections waiting; nil for none
 	void    func() (*os.File, error)    // opens a directory with nothing in it
+	growing func(tree.Path) []tree.Path // files at and below a path that somebody still writes
 	pushed  func(...hook.Event)         // told what a push did; nil for none
 	counted func(int64)                 // told how many entries a sweep saw
 	sees    func() bool                 // whether every change so far was marked
@@ -144,21 +145,22 @@ type counters struct {
 
 // replicaParts is what a replica is made of.
 type replicaParts struct {
-	Module config.Module
-	Target config.Target
-	Root   opener
-	Slave  Slave
-	Probe  func(context.Context) (rsync.Greeting, error)
-	Store  targetStore
-	Places chan struct{}
-	Slots  *rsync.Slots
-	Warm   func(context.Context) error
-	Void   func() (*os.File, error)
-	Pushed func(...hook.Event)
-	Count  func(int64)
-	Size   int64 // entries of the module as far as known, for the brake
-	Sees   func() bool
-	Log    *slog.Logger
+	Module  config.Module
+	Target  config.Target
+	Root    opener
+	Slave   Slave
+	Probe   func(context.Context) (rsync.Greeting, error)
+	Store   targetStore
+	Places  chan struct{}
+	Slots   *rsync.Slots
+	Warm    func(context.Context) error
+	Void    func() (*os.File, error)
+	Growing func(tree.Path) []tree.Path
+	Count   func(int64)
+	Size    int64 // entries of the module as far as known, for the brake
+	Sees    func() bool
+	Log     *slog.Logger
+	Pushed  func(...hook.Event)
 }
 
 func newReplica(p replicaParts) *Replica {
@@ -173,6 +175,7 @@ func newReplica(p replicaParts) *Replica {
 		slots:   p.Slots,
 		warm:    p.Warm,
 		void:    p.Void,
+		growing: p.Growing,
 		pushed:  p.Pushed,
 		counted: p.Count,
 		sees:    p.Sees,

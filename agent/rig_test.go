@@ -75,9 +75,10 @@ func (b *rig) rules(lines []string) *filter.Rules {
 func (b *rig) renew() {
 	b.Replica = newReplica(replicaParts{
 		Module: b.module, Target: b.target, Root: b.root, Slave: b.slave, Store: b.store, Places: b.places, Slots: rsync.NewSlots(1),
-		Probe: func(ctx context.Context) (rsync.Greeting, error) { return b.prober()(ctx) },
-		Void:  func() (*os.File, error) { return os.Open(b.TempDir()) },
-		Count: func(int64) {}, Sees: func() bool { return b.sees == nil || b.sees() }, Log: slog.New(slog.DiscardHandler),
+		Probe:   func(ctx context.Context) (rsync.Greeting, error) { return b.prober()(ctx) },
+		Void:    func() (*os.File, error) { return os.Open(b.TempDir()) },
+		Growing: func(tree.Path) []tree.Path { return nil },
+		Count:   func(int64) {}, Sees: func() bool { return b.sees == nil || b.sees() }, Log: slog.New(slog.DiscardHandler),
 	})
 	if b.heavy > 0 {
 		b.Replica.heavy = b.heavy

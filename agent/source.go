@@ -231,6 +231,18 @@ func (s *Source) sees() bool {
 	return st.Unsettled == 0 && st.BlindCount == 0 && st.Backend != string(watch.Poll)
 }
 
+// growing returns the files at and below p that somebody still writes: each is
+// marked once it is complete.
+func (s *Source) growing(p tree.Path) []tree.Path {
+	s.mu.Lock()
+	w := s.watcher
+	s.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	return w.Growing(p)
+}
+
 // open opens the root if the guard lets it, and keeps what it said.
 func (s *Source) open() (*view, error) {
 	v, err := s.guard.open()

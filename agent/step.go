@@ -128,7 +128,7 @@ func (w *work) idle() bool {
 // sort says of each entry what has to be done about it.
 func (r *Replica) sort(l *lane, v *view, entries []root.Entry) work {
 	w := work{back: map[tree.Path]bool{}, missing: map[tree.Path]bool{}, since: l.flight.since, bulk: l == r.bulk}
-	w.send.Bulk = w.bulk
+	w.send.Bulk, w.send.Leave = w.bulk, l.flight.leave
 	for _, e := range entries {
 		switch {
 		case v.below(e.Path), e.State == root.Missing && v.above(e.Path):

@@ -8,11 +8,19 @@ import (
 	"syncagent/agent/tree"
 )
 
-// Heavy reports whether the directory p holds at least so many entries or so many
-// bytes of regular files, its subdirectories included. It stops as soon as it
-// knows, so that it costs no more than looking at that many entries. What cannot be
-// read weighs nothing.
-func (r *Root) Heavy(p tree.Path, entries int, bytes int64) bool {
+// Weight is what Weigh found.
+type Weight struct {
+	Heavy bool        // there is more than was looked at
+	Large []tree.Path // files of the size asked for or more, if not Heavy
+}
+
+// Weigh looks at the directory p with its subdirectories. It is heavy when it holds
+// at least so many entries, or so many bytes in files that are not large
+// themselves. Weigh stops as soon as it knows, so that it costs no more than
+// looking at that many entries. What cannot be read weighs nothing.
+func (r *Root) Weigh(p tree.Path, entries int, large int64) Weight {
+	var w Weight
+	bytes := large
 	for todo := []tree.Path{p}; len(todo) > 0; {
 		dir := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
@@ -20,15 +28,18 @@ func (r *Root) Heavy(p tree.Path, entries int, bytes int64) bool {
 			switch entries--; {
 			case e.stat.IsDir():
 				todo = append(todo, e.path)
-			case e.stat.IsRegular():
+			case !e.stat.IsRegular():
+			case e.stat.Size >= large:
+				w.Large = append(w.Large, e.path)
+			default:
 				bytes -= e.stat.Size
 			}
 			if entries <= 0 || bytes <= 0 {
-				return true
+				return Weight{Heavy: true}
 			}
 		}
 	}
-	return false
+	return w
 }
 
 // inside returns up to n of the entries directly in the directory p.

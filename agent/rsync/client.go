@@ -82,6 +82,10 @@ type Batch struct {
 	Gone  []tree.Path // topmost missing ancestors; what the slave has there is deleted
 	Deep  []tree.Path // whole subtrees; tree.Root means every entry of the root, never the root itself
 
+	// Leave are files below the entries of Deep that are passed over, on both sides.
+	// Those that CanLeave refuses must not be among them.
+	Leave []tree.Path
+
 	MaxDelete int // >0: no run of this batch deletes more entries than that on the slave
 	// Bulk says that the batch takes long, so that it leaves the connections that
 	// wait to those that hurry.

@@ -29,10 +29,10 @@ func (s *sending) sendDeep(stop *Error) *Error {
 		s.failAll(deep, tree.Deep, e)
 		return e
 	}
-	mine, fresh := newPathSet(deep), pathSet{}
+	mine, fresh, leave := newPathSet(deep), pathSet{}, leaveRules(s.batch.Leave)
 	rep := &report{}
 	if len(list) > 0 {
-		rep = s.exec(mode{deep: true}, newList(list), func(it item) {
+		rep = s.exec(mode{deep: true, leave: leave}, newList(list), func(it item) {
 			if it.deleting() {
 				return
 			}
@@ -80,7 +80,9 @@ func (s *sending) settleDeep(deep []tree.Path, mine, fresh pathSet, rep *report)
 	before := len(s.out.Failed)
 	s.failNamed(rep, deep, mine)
 	diff := Diff{}
-	v := s.exec(compareMode(false), newList(deep), diff.add)
+	m := compareMode(false)
+	m.leave = leaveRules(s.batch.Leave)
+	v := s.exec(m, newList(deep), diff.add)
 	if v.broken() {
 		s.failAll(deep, tree.Deep, v.err)
 		return worse(rep.err, v.err)

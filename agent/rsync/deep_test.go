@@ -180,3 +180,36 @@ func TestVictims(t *testing.T) {
 		t.Errorf("no paths: %v, %v", got, err)
 	}
 }
+
+// What is left out is neither sent nor taken for extra nor for different.
+func TestDeepLeavesOut(t *testing.T) {
+	w := newWorld(t)
+	dir := w.root()
+	defer dir.Close()
+	for _, name := range []string{"d/a", "d/sub/out", "d/-odd name#", "other/out"} {
+		must(t, os.MkdirAll(filepath.Join(w.src, filepath.Dir(name)), 0o755))
+		must(t, os.WriteFile(filepath.Join(w.src, name), []byte("1"), 0o644))
+	}
+	must(t, os.MkdirAll(filepath.Join(w.dst, "d/sub"), 0o755))
+	must(t, os.WriteFile(filepath.Join(w.dst, "d/sub/out"), []byte("older"), 0o644))
+	c := rsync.New(rsync.Config{Source: w.src, Dest: w.dest, Options: w.opts, Spawner: w.sp})
+	out := c.Send(t.Context(), dir, rsync.Batch{Deep: paths("d", "other"), Leave: paths("d/sub/out", "d/-odd name#")})
+	w.clean(out)
+	if len(out.Extras)+len(out.Differ) > 0 {
+		t.Errorf("outcome is %+v", out)
+	}
+	for name, want := range map[string]string{"d/a": "1", "d/sub/out": "older", "d/-odd name#": "", "other/out": "1"} {
+		got, _ := os.ReadFile(filepath.Join(w.dst, name))
+		if string(got) != want {
+			t.Errorf("slave has %q in %s, want %q", got, name, want)
+		}
+	}
+}
+
+func TestCanLeave(t *testing.T) {
+	for p, want := range map[tree.Path]bool{"a/b c": true, "-x#;": true, "": false, "a*": false, "a?": false, "[a]": false, `a\b`: false, "a\nb": false, "a ": false} {
+		if rsync.CanLeave(p) != want {
+			t.Errorf("CanLeave(%q) is %v", p, !want)
+		}
+	}
+}

@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+
+	"syncagent/agent/tree"
 )
 
 // sourceFD is the descriptor of the source root in the child: the first of
@@ -31,7 +34,8 @@ type mode struct {
 	extras    bool // with deep and dry only: list what is extra
 	checksum  bool
 	maxDelete int
-	bulk      bool // takes long: a connection of its own
+	bulk      bool   // takes long: a connection of its own
+	leave     string // filter rules, each ended by a NUL
 }
 
 // args returns the argument list. Extra stands first: of two options that
@@ -57,6 +61,7 @@ func (c *Client) args(m mode) []string {
 		args = append(args, "--max-delete="+strconv.Itoa(m.maxDelete))
 	}
 	if m.deep {
+		args = append(args, filterArgs(strings.FieldsFunc(m.leave, isNUL))...)
 		args = append(args, filterArgs(o.Filter)...)
 	}
 	return append(args, sourceArg, c.cfg.Dest.arg())
@@ -92,6 +97,23 @@ func filterArgs(rules []string) []string {
 		args = append(args, r)
 	}
 	return args
+}
+
+func isNUL(r rune) bool { return r == 0 }
+
+// leaveRules are filter rules that pass over exactly the paths.
+func leaveRules(paths []tree.Path) string {
+	var b strings.Builder
+	for _, p := range paths {
+		b.WriteString("- /" + string(p) + "\x00")
+	}
+	return b.String()
+}
+
+// CanLeave reports whether Batch.Leave can name p: nothing in it may mean more than
+// itself in a filter rule.
+func CanLeave(p tree.Path) bool {
+	return p != tree.Root && !strings.ContainsFunc(string(p), unicode.IsControl) && !strings.ContainsAny(string(p), `*?[]\\`) && !strings.HasSuffix(string(p), " ")
 }
 
 // passwordFile never leaves the option out: rsync would ask the terminal for a
