@@ -108,7 +108,7 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 	m.slots = rsync.NewSlots(workers(m.config.Workers))
 	m.places = make(chan struct{}, max(1, m.config.Sweep.Concurrency))
 	// Replicas end their runs themselves, so the spawner outlives them.
-	return spawning(ctx, record, func(ctx context.Context, s *proc.Spawner) error {
+	return spawning(ctx, record, priority(m.config), func(ctx context.Context, s *proc.Spawner) error {
 		m.spawner = s
 		ctx, cancel := context.WithCancel(ctx)
 		defer m.after.stopAll()
@@ -261,8 +261,8 @@ func (m *Master) Reload(ctx context.Context, next *config.Master) error {
 	default:
 		return errors.New("reload configuration: the agent is still starting: try again")
 	}
-	if next.StateDir != m.config.StateDir || next.Socket != m.config.Socket {
-		return fmt.Errorf("reload configuration: state_dir and socket cannot change while running: restart the agent")
+	if next.StateDir != m.config.StateDir || next.Socket != m.config.Socket || priority(next) != priority(m.config) {
+		return fmt.Errorf("reload configuration: state_dir, socket, nice and ionice cannot change while running: restart the agent")
 	}
 	modules, err := next.Modules()
 	if err != nil {
@@ -358,6 +358,12 @@ func (m *Master) forget(module, target string) {
 	if err := m.store.RemoveTarget(module, target); err != nil {
 		m.log.Warn("journal of a removed target cannot be removed", "module", module, "target", target, "error", err)
 	}
+}
+
+// priority is what the rsync processes leave to others.
+func priority(c *config.Master) proc.Priority {
+	class := map[string]proc.IOClass{"best-effort": proc.IOBestEffort, "idle": proc.IOIdle}
+	return proc.Priority{Nice: c.Nice, IO: class[c.Ionice]}
 }
 
 // workers is how many rsync processes there may be beside the live ones.

@@ -52,6 +52,7 @@ func (r *Replica) record() journal.Target {
 	pending, held := tree.NewSet(journal.MaxMarks-1), tree.NewSet(journal.MaxMarks)
 	r.lane.addTo(pending)
 	r.bulk.addTo(pending)
+	r.hot.addTo(pending)
 	for p, t := range r.retries {
 		pending.Mark(p, t.mark.What)
 		rec.Failing = append(rec.Failing, journal.Failing{Path: p, Class: t.class.String(), Text: t.text, Since: t.since, Tries: t.tries})

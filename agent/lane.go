@@ -150,7 +150,7 @@ func (r *Replica) beside(l *lane) *lane {
 
 // marked counts what is marked and not confirmed, retries not included. Needs the
 // lock.
-func (r *Replica) marked() int { return r.lane.held() + r.bulk.held() + len(r.surplus) }
+func (r *Replica) marked() int { return r.lane.held() + r.bulk.held() + len(r.surplus) + r.hot.held }
 
 // carry runs the bulk lane.
 func (r *Replica) carry(ctx context.Context) error {
@@ -181,11 +181,13 @@ func (r *Replica) claim(l *lane, found *look) []root.Entry {
 	other := r.beside(l)
 	mine := found.entries
 	r.setApart(l, mine, found, away)
-	if len(away) > 0 || len(other.flight.sends) > 0 {
+	resting := r.resting(l, mine)
+	if len(resting)+len(away) > 0 || len(other.flight.sends) > 0 {
 		mine = nil
 		l.flight.batch = nil
 		for _, e := range found.entries {
 			switch {
+			case resting[e.Path]:
 			case away[e.Path]:
 				other.put(e.Batch, l.flight.since)
 				poke(other.wake)
@@ -203,6 +205,21 @@ func (r *Replica) claim(l *lane, found *look) []root.Entry {
 		l.flight.beside, other.flight.beside = true, true
 	}
 	return mine
+}
+
+// resting returns which of the live lane's files have to rest. Needs the lock.
+func (r *Replica) resting(l *lane, entries []root.Entry) map[tree.Path]bool {
+	rest := map[tree.Path]bool{}
+	if l == r.bulk || len(r.hot.files) == 0 {
+		return rest
+	}
+	now := time.Now()
+	for _, e := range entries {
+		if r.hot.rests(e, l.flight.since, now) {
+			rest[e.Path] = true
+		}
+	}
+	return rest
 }
 
 // misplaced returns what was found that is the other lane's.

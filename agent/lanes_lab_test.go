@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,4 +108,47 @@ func TestStopWhileALargeFileIsOnItsWay(t *testing.T) {
 	l.wire = ""
 	l.start()
 	l.inSync()
+}
+
+// The children have the priority that is asked for, and we keep ours.
+func TestPriorityOfTheChildren(t *testing.T) {
+	rsyncdtest.NoLeaks(t)
+	l := newLab(t, 1, someLarge)
+	l.wire, l.top = slowWire, "nice: 3\nionice: idle\n"
+	l.start()
+	l.inSync()
+	l.large(4<<20, "big")
+	own := niceOf(t, "self")
+	if got := niceOf(t, l.child()); got != min(own+3, 19) {
+		t.Errorf("nice value of rsync is %d, ours %d", got, own)
+	}
+	l.inSync()
+}
+
+// child is the pid of the bulk run.
+func (l *lab) child() string {
+	l.t.Helper()
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range lines {
+		b, _ := os.ReadFile(file)
+		if bytes.Contains(b, []byte("--bwlimit")) && bytes.Contains(b, []byte(fmt.Sprint(l.slaves[0].Port))) && bytes.Contains(b, []byte("/proc/self/fd")) {
+			return filepath.Base(filepath.Dir(file))
+		}
+	}
+	l.t.Fatal("no rsync runs")
+	return ""
+}
+
+// niceOf reads field 19 of proc_pid_stat(5).
+func niceOf(t *testing.T, pid string) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))[16])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -27,6 +27,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	r.count(w, out, dirty, now)
 	r.confirm(entries, w, dirty)
 	r.tell(entries, w, out.Failed, dirty)
+	r.noteSent(entries, dirty, now)
 	for _, p := range out.Differ {
 		if !dirty[p] {
 			r.remark(p, tree.Content, w.since)
@@ -196,6 +197,7 @@ func (r *Replica) recovered(now time.Time) {
 func (r *Replica) Recover() {
 	r.mu.Lock()
 	r.outage.notBefore = time.Time{}
+	r.rested(time.Now(), true)
 	for p, t := range r.retries {
 		if t.class == rsync.SourceGone {
 			delete(r.retries, p)

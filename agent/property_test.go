@@ -47,6 +47,7 @@ func newWorld(t *testing.T, rt *rapid.T) *world {
 	w := &world{rig: newRig(t, func(m *config.Module) {
 		m.DeleteGuard = rapid.SampledFrom([]config.Guard{{Off: true}, {Percent: 30, Min: 2}, {Percent: 30, Min: 2, Files: 3}}).Draw(rt, "guard")
 		m.FirstSync = rapid.SampledFrom([]string{"merge", "mirror"}).Draw(rt, "first sync")
+		m.Settle.Hot = config.Duration(rapid.SampledFrom([]time.Duration{0, 10 * time.Millisecond, 3 * time.Second}).Draw(rt, "hot"))
 		m.Lanes.Large = config.Size(rapid.SampledFrom([]int{0, 2}).Draw(rt, "large"))
 	})}
 	w.heavy = 3
@@ -248,6 +249,7 @@ func (w *world) dirty(master entries, p tree.Path) bool {
 	all := tree.NewSet(tree.DefaultCap)
 	w.lane.addTo(all)
 	w.bulk.addTo(all)
+	w.hot.addTo(all)
 	marks := all.Take()
 	for _, t := range w.retries {
 		marks = append(marks, t.mark)

@@ -72,7 +72,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	if err := portFree(c); err != nil {
 		return err
 	}
-	return spawning(ctx, record, r.supervise)
+	return spawning(ctx, record, proc.Priority{}, r.supervise)
 }
 
 // outOfService reports whether a module's directory is missing and cannot be

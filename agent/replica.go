@@ -97,6 +97,7 @@ type Replica struct {
 	retries map[tree.Path]*retry
 	gate    *gate
 	links   *links
+	hot     *hot
 	linksAt time.Time // when a sweep shall look for unknown names of files; zero for never
 	outage  outage
 	tried   int64 // times the target as a whole was found not to take changes
@@ -191,6 +192,7 @@ func newReplica(p replicaParts) *Replica {
 		retries: map[tree.Path]*retry{},
 		gate:    newGate(p.Module.DeleteGuard),
 		links:   newLinks(),
+		hot:     newHot(p.Module.Settle.Hot.Std()),
 		remote:  remote{links: "unknown", owners: "unknown"},
 		sweeps:  sweepState{entries: p.Size},
 	}
@@ -217,13 +219,18 @@ func (r *Replica) Run(ctx context.Context) error {
 // Mark says that p may differ. gone tells that the entry was seen leaving.
 func (r *Replica) Mark(p tree.Path, what tree.What, gone bool) {
 	r.mu.Lock()
-	r.mark(p, what)
-	r.marks.events++
+	rests := !gone && r.hot.absorbs(p, what)
+	if !rests {
+		r.mark(p, what)
+		r.marks.events++
+	}
 	if gone {
 		r.marks.gone++
 	}
 	r.mu.Unlock()
-	poke(r.wake)
+	if !rests {
+		poke(r.wake)
+	}
 }
 
 // mark needs the lock. A deep mark of the root is a sweep; in the set it would
@@ -306,7 +313,7 @@ func (r *Replica) due(l *lane, now time.Time) (wait time.Duration, some, burst b
 
 // liveDue returns when the live lane has something to do. Needs the lock.
 func (r *Replica) liveDue(now time.Time) (next time.Time, burst bool) {
-	next = r.recall(now)
+	next = earliest(r.recall(now), r.rested(now, false))
 	if r.set.Len()+len(r.surplus) > 0 {
 		return r.settled(), true
 	}

@@ -25,6 +25,7 @@ type lab struct {
 	slaves []*rsyncdtest.Daemon
 	yaml   string // module settings
 	wire   string // more keys of each target
+	top    string // more keys of the top level
 	log    *os.File
 	master *agent.Master
 	stop   func()
@@ -85,7 +86,7 @@ func (l *lab) must(err error) {
 func (l *lab) config() *config.Master {
 	l.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "state_dir: %s/state\nsocket: %s/agent.sock\ntargets:\n", l.dir, l.dir)
+	fmt.Fprintf(&b, "state_dir: %s/state\nsocket: %s/agent.sock\n%stargets:\n", l.dir, l.dir, l.top)
 	for i, s := range l.slaves {
 		fmt.Fprintf(&b, "  s%d: {host: %s, port: %d, auth: {user: %s, password_file: %s}%s}\n", i+1, s.Host, s.Port, s.User, s.PasswordFile, l.wire)
 	}

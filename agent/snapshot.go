@@ -65,7 +65,7 @@ func (r *Replica) pending() int {
 // oldest is when the oldest unconfirmed change was marked.
 func (r *Replica) oldest() time.Time {
 	first := earliest(r.lane.dirtySince(), r.bulk.dirtySince())
-	first = earliest(first, r.sweeps.oldest())
+	first = earliest(earliest(first, r.hot.dirtySince()), r.sweeps.oldest())
 	for _, t := range r.retries {
 		first = earliest(first, t.since)
 	}

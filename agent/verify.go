@@ -30,7 +30,7 @@ func Verify(ctx context.Context, c MasterConfig, scope status.Scope, checksum bo
 	if err != nil {
 		return err
 	}
-	return spawning(ctx, "", func(ctx context.Context, s *proc.Spawner) error {
+	return spawning(ctx, "", priority(c.Config), func(ctx context.Context, s *proc.Spawner) error {
 		some := false
 		for _, m := range modules {
 			for _, t := range m.Targets {
@@ -80,8 +80,9 @@ func compareOnce(ctx context.Context, c MasterConfig, s *proc.Spawner, m config.
 }
 
 // spawning runs work with a spawner, which outlives it.
-func spawning(ctx context.Context, record string, work func(context.Context, *proc.Spawner) error) error {
+func spawning(ctx context.Context, record string, p proc.Priority, work func(context.Context, *proc.Spawner) error) error {
 	s := proc.NewSpawner(record)
+	s.Lower(p)
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(life) }()

@@ -45,6 +45,8 @@ func TestDefaults(t *testing.T) {
 socket=/run/syncagent/agent.sock
 listen=
 workers=0
+nice=0
+ionice=none
 auth.user=repl
 auth.password_file=/etc/syncagent/rsync.pass
 ssh.user=
@@ -55,6 +57,7 @@ ssh.options=
 settle.quiet=2ms
 settle.max=1s
 settle.growing=30s
+settle.hot=10s
 sweep.at_start=true
 sweep.every=10h
 sweep.checksum_every=30d
@@ -90,7 +93,7 @@ func TestSet(t *testing.T) {
 	tests := []struct{ key, value, want string }{
 		{"settle.quiet", "5ms", ""},
 		{"settle.quite", "5ms", `settle.quite: unknown key: did you mean "settle.quiet"?`},
-		{"settle", "5ms", "settle: is several keys: set settle.quiet, settle.max or settle.growing"},
+		{"settle", "5ms", "settle: is several keys: set settle.quiet, settle.max, settle.growing or settle.hot"},
 		{"modules", "x", "modules: cannot be set from outside: write it in the configuration file"},
 		{"auth", "x", "auth: is several keys: set auth.user or auth.password_file"},
 		{"targets.s1.host", "x", "targets.s1.host: unknown key: known here: " + strings.Join(first, ", ") + ", …"},

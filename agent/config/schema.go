@@ -51,6 +51,8 @@ func masterFields(m *Master) []field {
 		text("socket", &m.Socket, socketPath, "unix socket through which commands reach the running agent"),
 		text("listen", &m.Listen, listenAddress, "host:port of the status page and /metrics; empty is off"),
 		number("workers", &m.Workers, 0, 10000, "rsync processes at once; 0 is twice the processors and two"),
+		number("nice", &m.Nice, 0, 19, "added to the nice value of the rsync processes"),
+		text("ionice", &m.Ionice, enum("none", "none", "best-effort", "idle"), "I/O class of the rsync processes: none leaves it, best-effort is its lowest level, or idle"),
 		group("auth", "how to log in on the targets", authFields(&m.Auth)...),
 		group("ssh", "how to reach targets whose transport is ssh", sshFields(&m.SSH)...),
 	}
@@ -76,7 +78,8 @@ func settingsFields(s *Settings) []field {
 		group("settle", "how long a change rests before it is sent",
 			span("quiet", &s.Settle.Quiet, "after a finished change"),
 			span("max", &s.Settle.Max, "at most, while changes go on"),
-			span("growing", &s.Settle.Growing, "for a file that is still being written")),
+			span("growing", &s.Settle.Growing, "for a file that is still being written"),
+			span("hot", &s.Settle.Hot, "for a file that never rests, between two times it is sent; grows to six times that; off is never")),
 		group("sweep", "when a whole module is reconciled",
 			truth("at_start", &s.Sweep.AtStart, "when the agent starts"),
 			span("every", &s.Sweep.Every, "by schedule; off is never"),

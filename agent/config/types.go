@@ -22,6 +22,8 @@ type Master struct {
 	Socket   string // absolute
 	Listen   string // host:port of the status page, "" is off
 	Workers  int    // rsync processes at once, 0: cores*2+2
+	Nice     int    // of the rsync processes, beyond ours
+	Ionice   string // of the rsync processes: none, best-effort or idle
 	Auth     Auth
 	SSH      SSH // for targets reached by ssh
 	Settings
@@ -55,6 +57,7 @@ type Settle struct {
 	Quiet   Duration // after a finished change
 	Max     Duration // at most, for a burst that does not end
 	Growing Duration // for a file that is still being written
+	Hot     Duration // for a file that never rests; 0: not at all
 }
 
 // Sweep says when a whole module is reconciled.
@@ -198,6 +201,7 @@ func NewMaster() *Master {
 	return &Master{
 		StateDir: p.State,
 		Socket:   p.Socket,
+		Ionice:   "none",
 		Auth:     Auth{User: "repl", PasswordFile: p.PasswordFile},
 		Settings: defaultSettings(),
 	}
@@ -216,7 +220,7 @@ func NewReceiver() *Receiver {
 
 func defaultSettings() Settings {
 	return Settings{
-		Settle:      Settle{Quiet: 2 * Millisecond, Max: Second, Growing: 30 * Second},
+		Settle:      Settle{Quiet: 2 * Millisecond, Max: Second, Growing: 30 * Second, Hot: 10 * Second},
 		Sweep:       Sweep{AtStart: true, Every: 10 * Hour, ChecksumEvery: 30 * Day, Concurrency: 2},
 		Watcher:     "auto",
 		Lanes:       Lanes{Large: 64 * MiB},

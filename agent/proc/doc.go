@@ -11,6 +11,9 @@
 // are therefore started from one goroutine that is locked to its thread for as
 // long as any child lives: Spawner.Run.
 //
+// That thread also has the children's priority, which they inherit: it is theirs from
+// the first instruction on, without a shell or a moment in which they have ours.
+//
 // # Why a record beside it
 //
 // Pdeathsig reaches the child alone, not what the child forked: the sessions

@@ -29,6 +29,7 @@ const stopGrace = 3 * time.Second
 type Spawner struct {
 	path  string
 	token string
+	lower Priority
 	reqs  chan request
 	done  chan struct{} // closed when Start is refused from now on
 
@@ -61,11 +62,14 @@ func NewSpawner(record string) *Spawner {
 	}
 }
 
+// Lower gives all children a lower priority than ours. Call it before Run.
+func (s *Spawner) Lower(p Priority) { s.lower = p }
+
 // Run serves Start until ctx ends, then stops the children that are left (TERM,
 // three seconds, KILL) and returns when all are gone. A user that wants
 // to stop its children more gently does so before ctx ends. Run works once.
 //
-// It fails only when the record cannot be opened.
+// It fails only when the record cannot be opened or the priority cannot be set.
 func (s *Spawner) Run(ctx context.Context) error {
 	defer close(s.done)
 	if s.path != "" {
@@ -78,8 +82,18 @@ func (s *Spawner) Run(ctx context.Context) error {
 		s.rec = rec
 		s.mu.Unlock()
 	}
+	ended := make(chan error)
+	go func() { ended <- s.serve(ctx) }()
+	return <-ended
+}
+
+// serve ends with its thread still locked, which ends the thread: it may have a
+// lower priority, and no other goroutine shall.
+func (s *Spawner) serve(ctx context.Context) error {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if err := s.lower.apply(); err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-ctx.Done():

@@ -1,0 +1,86 @@
+package proc
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// niceOf reads field 19 of /proc/PID/stat, ioOf asks the kernel.
+func niceOf(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	n, err := strconv.Atoi(fields[16])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func ioOf(t *testing.T, pid int) (class IOClass, level int) {
+	t.Helper()
+	v, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, ioprioWhoProcess, uintptr(pid), 0)
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	return IOClass(v >> ioprioClassShift), int(v & 7)
+}
+
+func TestPriorityIsTheChildrens(t *testing.T) {
+	own := niceOf(t, os.Getpid())
+	for name, tt := range map[string]struct {
+		p     Priority
+		level int
+	}{
+		"unchanged":   {Priority{}, 0},
+		"nice":        {Priority{Nice: 5, IO: IOIdle}, 0},
+		"best effort": {Priority{Nice: 40, IO: IOBestEffort}, ioprioLowest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := NewSpawner("")
+			s.Lower(tt.p)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.Run(ctx) }()
+			c, err := s.Start(exec.Command("sleep", "1000"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := niceOf(t, c.PID()), min(own+tt.p.Nice, 19); got != want {
+				t.Errorf("nice value %d, want %d", got, want)
+			}
+			if class, level := ioOf(t, c.PID()); tt.p.IO != IOUnchanged && (class != tt.p.IO || level != tt.level) {
+				t.Errorf("I/O class %d, level %d", class, level)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if got := niceOf(t, os.Getpid()); got != own {
+				t.Errorf("our own nice value is %d, was %d", got, own)
+			}
+		})
+	}
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no thread keeps a lowered priority", func() bool {
+		for _, task := range tasks {
+			tid, _ := strconv.Atoi(task.Name())
+			if n, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && 20-n != own {
+				return false
+			}
+		}
+		return true
+	})
+}
