@@ -22,8 +22,16 @@
 // brake. Sweeps find what is extra on the slave, but they only mark it: it is
 // looked up again like everything else.
 //
+// # Two lanes
+//
+// What takes long, a large file or tree, goes in a run of its own beside the live
+// one, so that nothing small waits for it. It is a second flight of the same marks
+// along the same way: looked up in the live lane, claimed under one lock so that the
+// two never overlap, and handed back for whatever is not a plain copy. See lane.
+//
 // # Who waits for whom
 //
 // Marking never blocks and never fails. A replica owns its target: a slow or
-// dead one delays nobody else. Only sweeps share a number of places.
+// dead one delays nobody else. Sweeps share a number of places, and long runs the
+// slots that waiting connections give up for them.
 package agent

@@ -224,7 +224,7 @@ func (r *Replica) resting(l *lane, entries []root.Entry) map[tree.Path]bool {
 
 // misplaced returns what was found that is the other lane's.
 func (r *Replica) misplaced(l *lane, found *look) map[tree.Path]bool {
-	large := int64(r.module.Lanes.Large)
+	large := r.large()
 	away := map[tree.Path]bool{}
 	for _, e := range found.entries {
 		copied := onlyCopied(e)
@@ -264,7 +264,7 @@ func (r *Replica) setApart(l *lane, entries []root.Entry, found *look, away map[
 			continue
 		}
 		l.flight.leave = append(l.flight.leave, leavable(r.growing(e.Path))...)
-		if large := int64(r.module.Lanes.Large); large > 0 && l != r.bulk {
+		if large := r.large(); large > 0 && l != r.bulk {
 			apart := leavable(found.weigh(e.Path, r.heavy, large).Large)
 			for _, p := range apart {
 				r.bulk.put(tree.Batch{{Path: p, What: tree.Content}}, l.flight.since)

@@ -244,6 +244,9 @@ func (r *Replica) mark(p tree.Path, what tree.What) {
 	r.set.Mark(p, what)
 }
 
+// large is the size in bytes from which on a file is the bulk lane's; 0 for none.
+func (r *Replica) large() int64 { return int64(r.module.Lanes.Large) }
+
 // poke tells a loop to look again; one that was told already needs no more.
 func poke(loop chan<- struct{}) {
 	select {

@@ -87,7 +87,7 @@ func settingsFields(s *Settings) []field {
 			number("concurrency", &s.Sweep.Concurrency, 1, 1000, "sweeps at once")),
 		text("watcher", &s.Watcher, enum("", "auto", "fanotify", "fsnotify", "poll"), "how changes are noticed: auto, fanotify, fsnotify or poll"),
 		group("lanes", "what is sent beside the rest",
-			scalar("large", tagString, sizeValue(&s.Lanes.Large), "files from this size on; 0 is none")),
+			scalar("large", tagString, sizeValue(&s.Lanes.Large), "files and subtrees from this size on; 0 is none")),
 		truth("warm", &s.Warm, "keep a connection open to each active target"),
 		{
 			name: "delete_guard", doc: "hold deletes above these limits back; off is no limit", tag: tagString, val: guardValue(&s.DeleteGuard),
