@@ -69,7 +69,7 @@ func TestReplicaTellsPush(t *testing.T) {
 		b.Mark(tree.Path(name), tree.Content, false)
 	}
 	b.slave.has["gone"] = b.slave.has["a"]
-	b.step(t.Context())
+	b.step(t.Context(), b.lane)
 	for i, w := range got {
 		got[i], _, _ = strings.Cut(w, ":")
 	}
@@ -80,7 +80,7 @@ func TestReplicaTellsPush(t *testing.T) {
 	b.probe = failingProbe(errors.New("no route"))
 	b.outage.err = errors.New("x")
 	b.Mark("a", tree.Content, false)
-	b.step(t.Context())
+	b.step(t.Context(), b.lane)
 	if len(got) > 0 {
 		t.Errorf("told without a push: %q", got)
 	}
