@@ -50,6 +50,7 @@ func TestSmallChangeOvertakesALargeFile(t *testing.T) {
 	l := newLab(t, 1, someLarge)
 	l.wire = slowWire
 	l.start()
+	l.write("d/first", "1") // a file that grows while its new directory is sent goes with it
 	l.inSync()
 	l.large(largeSize, "d/big")
 	l.write("d/small", "1")
