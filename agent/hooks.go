@@ -267,7 +267,7 @@ func (r *Replica) lacks(p tree.Path) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	overlap := func(q tree.Path) bool { return p.Contains(q) || q.Contains(p) }
-	if r.set.Overlaps(p) || r.gate.holds(p) || !r.sweeps.oldest().IsZero() {
+	if r.lane.lacks(p) || r.bulk.lacks(p) || r.gate.holds(p) || !r.sweeps.oldest().IsZero() {
 		return true
 	}
 	for q := range r.retries {
@@ -280,7 +280,7 @@ func (r *Replica) lacks(p tree.Path) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(r.flight.batch, func(m tree.Mark) bool { return overlap(m.Path) })
+	return false
 }
 
 // tell says to the hooks what a push did: what is confirmed, and what failed.

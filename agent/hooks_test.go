@@ -175,3 +175,30 @@ func TestStateWatch(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// A hook for all targets must not run while a large file is still on its way to
+// one of them.
+func TestWhatALaneHoldsIsLacking(t *testing.T) {
+	b := newRig(t, nil)
+	for name, l := range map[string]*lane{"live": b.lane, "bulk": b.bulk} {
+		mark := tree.Batch{{Path: "d/large", What: tree.Content}}
+		for place, put := range map[string]func(){
+			"set":    func() { l.set.Restore(mark) },
+			"waits":  func() { l.waits.Restore(mark) },
+			"flight": func() { l.flight.batch = mark },
+		} {
+			put()
+			for _, p := range []tree.Path{"d", "d/large", "d/large/below"} {
+				if !b.lacks(p) {
+					t.Errorf("%s lane, %s: %q is taken for done", name, place, p)
+				}
+			}
+			if b.lacks("d/other") {
+				t.Errorf("%s lane, %s: another path is lacking", name, place)
+			}
+			l.set.Take()
+			l.waits.Take()
+			l.flight = flight{}
+		}
+	}
+}

@@ -102,6 +102,12 @@ func (l *lane) takeUp() bool {
 // held counts the lane's marks, wherever they are.
 func (l *lane) held() int { return l.set.Len() + l.waits.Len() + l.flight.marks }
 
+// lacks reports whether a mark of the lane is at, above or below p.
+func (l *lane) lacks(p tree.Path) bool {
+	return l.set.Overlaps(p) || l.waits.Overlaps(p) ||
+		slices.ContainsFunc(l.flight.batch, func(m tree.Mark) bool { return p.Contains(m.Path) || m.Path.Contains(p) })
+}
+
 // dirtySince is when its oldest mark was made; zero when it has none.
 func (l *lane) dirtySince() time.Time {
 	first := earliest(l.marks.first, l.since)
