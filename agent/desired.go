@@ -20,6 +20,7 @@ type Wanted struct {
 	File    string         // of the configuration
 	Content []byte         // the configuration as it shall be
 	Secret  secrets.Secret // of the login; empty leaves the secret file as it is
+	Others  []secrets.User // who may log in besides; counts on a slave, with Secret
 	Units   bool           // a service manager shall run it
 	Staged  bool           // below another root: nothing of this host counts
 	Binary  string         // absolute, for the unit
@@ -60,9 +61,9 @@ func DesiredSlave(ctx context.Context, w Wanted, c *config.Receiver) (provision.
 	d := w.base("slave", c.StateDir)
 	d.Files = append(d.Files, w.rsyncdConf(ctx, c), w.motd(c))
 	if !w.Secret.Empty() {
-		user := secrets.User{Name: c.Auth.User, Secret: w.Secret}
+		users := append([]secrets.User{{Name: c.Auth.User, Secret: w.Secret}}, w.Others...)
 		d.Files = append(d.Files, provision.File{
-			Path: c.Auth.SecretsFile, Content: secrets.RenderServer([]secrets.User{user}), Mode: 0o600, Owner: w.owner(), Secret: true,
+			Path: c.Auth.SecretsFile, Content: secrets.RenderServer(users), Mode: 0o600, Owner: w.owner(), Secret: true,
 		})
 	}
 	writable := []string{c.StateDir, filepath.Dir(c.ConfFile)}
@@ -170,7 +171,7 @@ func stateFile(c *config.Receiver, name string) string {
 // daemonConf is the safe rsyncd.conf of a receiver.
 func daemonConf(root bool, c *config.Receiver) rsyncd.Conf {
 	spec := rsyncd.Spec{
-		Root: root, Address: c.Address, Port: c.Port, User: c.Auth.User, SecretsFile: c.Auth.SecretsFile,
+		Root: root, Address: c.Address, Port: c.Port, User: c.Auth.User, Also: c.Auth.Also, SecretsFile: c.Auth.SecretsFile,
 		Allow: c.Allow, MaxConnections: c.MaxConnections,
 		PIDFile: stateFile(c, "pid"), LogFile: stateFile(c, "log"), LockFile: stateFile(c, "lock"),
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,12 +79,12 @@ func TestReceiverIsSafe(t *testing.T) {
 		for _, m := range c.Modules {
 			root := c.Modules[0].UID != ""
 			switch {
-			case len(m.AuthUsers) != 1, len(m.HostsAllow) == 0, !m.StrictModes, m.List, m.ReverseLookup:
+			case len(m.AuthUsers) == 0, len(m.HostsAllow) == 0, !m.StrictModes, m.List, m.ReverseLookup:
 				t.Fatalf("open door: %+v", m)
 			case m.ReadOnly == m.WriteOnly:
 				t.Fatalf("reads and writes: %+v", m)
-			case m.ReadOnly != strings.HasSuffix(m.AuthUsers[0], ":ro"):
-				t.Fatalf("the user's rule says otherwise: %+v", m)
+			case slices.ContainsFunc(m.AuthUsers, func(r string) bool { return m.ReadOnly != strings.HasSuffix(r, ":ro") }):
+				t.Fatalf("a user's rule says otherwise: %+v", m)
 			case (m.Chroot == Yes) != (m.MungeSymlinks == No):
 				t.Fatalf("links are rewritten: %+v", m)
 			case !root && m.Chroot == Yes, root && m.GID == "":
@@ -103,6 +104,7 @@ func specs() *rapid.Generator[Spec] {
 		s := Spec{
 			Root:        rapid.Bool().Draw(t, "root"),
 			User:        rapid.StringMatching(`[A-Za-z0-9._-]{1,20}`).Draw(t, "user"),
+			Also:        rapid.SliceOfN(rapid.StringMatching(`[A-Za-z0-9._-]{1,20}`), 0, 2).Draw(t, "also"),
 			SecretsFile: "/run/x/secrets",
 			Allow:       rapid.SliceOfN(rapid.SampledFrom([]string{"10.1.2.3", "fe80::1", "10.0.0.0/8"}), 1, 3).Draw(t, "allow"),
 			Port:        rapid.IntRange(0, 65535).Draw(t, "port"),

@@ -12,6 +12,7 @@ type Spec struct {
 	Port    int    // 0 is DefaultPort
 	// User is the name the masters log in with; it needs no account.
 	User        string
+	Also        []string // further users, with the same rights
 	SecretsFile string
 	// Allow are the masters' addresses and prefixes, never names.
 	Allow          []string
@@ -79,7 +80,7 @@ func (s Spec) module(ms ModuleSpec) Module {
 		NumericIDs:      Yes,
 		ReadOnly:        ms.ReadOnly,
 		WriteOnly:       !ms.ReadOnly,
-		AuthUsers:       []string{s.User + access(ms.ReadOnly)},
+		AuthUsers:       s.rules(access(ms.ReadOnly)),
 		AuthDigest:      s.AuthDigest,
 		SecretsFile:     s.SecretsFile,
 		StrictModes:     true,
@@ -96,6 +97,15 @@ func (s Spec) module(ms ModuleSpec) Module {
 	}
 	s.confine(&m, ms)
 	return m
+}
+
+// rules grant every user the same.
+func (s Spec) rules(access string) []string {
+	list := []string{s.User + access}
+	for _, user := range s.Also {
+		list = append(list, user+access)
+	}
+	return list
 }
 
 // access is what the user's rule grants: it overrides "read only", so it must

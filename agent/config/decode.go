@@ -15,6 +15,7 @@ const maxNodes = 200_000
 type listField struct {
 	p     *[]string
 	check check
+	rare  bool // not written while it is empty
 }
 
 // customField decodes and encodes what the table cannot say. A nil node from

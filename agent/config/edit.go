@@ -29,6 +29,7 @@ type ReceiverChange struct {
 	Modules     map[string]ReceivedDir // by name: added, or changed
 	Remove      []string               // names of modules
 	User        string
+	Also        []string // all further users afterwards; empty and not nil: none
 	SecretsFile string
 	StateDir    string
 	ConfFile    string
@@ -177,7 +178,11 @@ func (s *step) apply(doc editable) *problem {
 	if f.list != nil {
 		*f.list.p = sameOrder(had, *f.list.p)
 	}
-	if is := encodeField(f); is.Value != was.Value || !slices.Equal(had, f.items()) {
+	is := encodeField(f)
+	switch {
+	case is == nil:
+		s.remove = true
+	case was == nil, is.Value != was.Value, !slices.Equal(had, f.items()):
 		s.node = is
 	}
 	return nil
@@ -279,6 +284,7 @@ func (ch ReceiverChange) steps() []step {
 		optional(ch.ConfFile, "conf_file"),
 		optional(ch.Address, "address"),
 		optional(ch.User, "auth", "user"),
+		ch.also(),
 		optional(ch.SecretsFile, "auth", "secrets_file"),
 		optional(strings.Join(ch.Allow, ","), "allow"),
 	)
@@ -292,6 +298,13 @@ func (ch ReceiverChange) steps() []step {
 		steps = append(steps, optional(d.Group, "modules", name, "group")...)
 	}
 	return steps
+}
+
+func (ch ReceiverChange) also() []step {
+	if ch.Also == nil {
+		return nil
+	}
+	return []step{{path: []string{"auth", "also"}, text: strings.Join(ch.Also, ",")}}
 }
 
 func removals(names []string) []step {

@@ -41,6 +41,8 @@ func encodeField(f field) *yaml.Node {
 	switch {
 	case f.custom != nil:
 		return f.custom.encode()
+	case f.list != nil && f.list.rare && len(*f.list.p) == 0:
+		return nil
 	case f.list != nil:
 		return encodeList(*f.list.p)
 	case f.val != nil && (f.sub == nil || isOff(f.val.text())):

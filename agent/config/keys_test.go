@@ -76,6 +76,7 @@ conf_file=/etc/syncagent/rsyncd.conf
 address=
 port=873
 auth.user=repl
+auth.also=
 auth.secrets_file=/etc/syncagent/rsyncd.secrets
 allow=
 max_connections=0

@@ -164,6 +164,7 @@ func receiverFields(r *Receiver) []field {
 		number("port", &r.Port, 1, 65535, "to listen on"),
 		group("auth", "who may log in",
 			text("user", &r.Auth.User, userName, "user of the rsync daemon, not of the system"),
+			field{name: "also", doc: "further users, while a password is being changed", list: &listField{p: &r.Auth.Also, check: userName, rare: true}},
 			text("secrets_file", &r.Auth.SecretsFile, absolute, "file of user:password lines, mode 0600")),
 		{name: "allow", doc: "IP addresses and networks of the masters", list: &listField{p: &r.Allow, check: source}},
 		number("max_connections", &r.MaxConnections, 0, 1000000, "at once; 0 is no limit"),

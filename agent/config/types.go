@@ -180,8 +180,12 @@ type Receiver struct {
 // ReceiverAuth is who may log in.
 type ReceiverAuth struct {
 	User        string
+	Also        []string // further users, while masters change from one to another
 	SecretsFile string // absolute
 }
+
+// Users are all who may log in, the one in use first.
+func (a ReceiverAuth) Users() []string { return append([]string{a.User}, a.Also...) }
 
 // ReceiverModule is a directory that is received into.
 type ReceiverModule struct {

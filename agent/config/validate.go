@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -38,12 +39,28 @@ func (r *Receiver) Validate(host *Host) error {
 	}
 	v.localPaths(paths)
 	v.keepOut(paths, r.ownFiles(), "a sweep of the master would delete it")
-	if files := v.files(); files != nil {
-		if err := files.Secrets(r.Auth.SecretsFile, r.Auth.User); err != nil {
-			v.add("auth.secrets_file", err.Error(), "")
+	v.logins(r)
+	return v.faults.err()
+}
+
+// logins are whether each user is named once and has a password.
+func (v *validator) logins(r *Receiver) {
+	users := r.Auth.Users()
+	for i, user := range users {
+		if slices.Contains(users[:i], user) {
+			v.add("auth.also", fmt.Sprintf("user %s is named twice", user), "name each user once")
 		}
 	}
-	return v.faults.err()
+	files := v.files()
+	if files == nil {
+		return
+	}
+	for _, user := range users {
+		if err := files.Secrets(r.Auth.SecretsFile, user); err != nil {
+			v.add("auth.secrets_file", err.Error(), "")
+			return
+		}
+	}
 }
 
 func (m *Master) ownFiles() []located {
