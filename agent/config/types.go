@@ -181,7 +181,7 @@ type Receiver struct {
 type ReceiverAuth struct {
 	User        string
 	Also        []string // further users, while masters change from one to another
-	SecretsFile string // absolute
+	SecretsFile string   // absolute
 }
 
 // Users are all who may log in, the one in use first.

@@ -6,6 +6,15 @@ import (
 	"syncagent/agent/config"
 )
 
+// Targets asks nothing but whether every slave takes the logins of c.
+func Targets(ctx context.Context, c *config.Master, opt Options) []Finding {
+	modules, err := c.Modules()
+	if err != nil {
+		return Config("", err)
+	}
+	return opt.filled().targets(ctx, modules)
+}
+
 // Master looks at what the master's role needs: its own files, the sources, the
 // kernel's limits, and every target. It does not judge the configuration itself;
 // see Config.

@@ -57,7 +57,7 @@ func (a *app) command() *cobra.Command {
 	})
 	a.globalFlags(root.PersistentFlags())
 	root.AddGroup(&cobra.Group{ID: "setup", Title: "Set up:"}, &cobra.Group{ID: "serve", Title: "Serve:"}, &cobra.Group{ID: "look", Title: "Look and act:"})
-	root.AddCommand(a.group("setup", a.initCommand(), a.configCommand(), a.secretsCommand(), a.doctorCommand(), a.demoCommand())...)
+	root.AddCommand(a.group("setup", a.initCommand(), a.configCommand(), a.secretsCommand(), a.ansibleModuleCommand(), a.doctorCommand(), a.demoCommand())...)
 	root.AddCommand(a.group("serve", a.runCommand(), a.receiverCommand())...)
 	root.AddCommand(a.group("look", a.statusCommand(), a.syncCommand(), a.verifyCommand(), a.approveCommand())...)
 	root.AddCommand(a.versionCommand(), a.manCommand())

@@ -17,7 +17,6 @@ import (
 	"syncagent/agent"
 	"syncagent/agent/config"
 	"syncagent/agent/doctor"
-	"syncagent/agent/proc"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -52,15 +51,11 @@ func (a *app) doctor(ctx context.Context) error {
 
 // examine asks all questions, with a spawner for the runs of rsync.
 func (a *app) examine(ctx context.Context) ([]doctor.Finding, error) {
-	spawner := proc.NewSpawner("")
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- spawner.Run(life) }()
-	opt := doctor.Options{Spawner: spawner, Holder: portHolder, Wanted: wantedConf}
-	list := doctor.Host(ctx, opt)
-	list = append(list, a.examineRoles(ctx, opt)...)
-	end()
-	return distinct(list), <-ended
+	list, err := asking(ctx, func(opt doctor.Options) []doctor.Finding {
+		opt.Holder, opt.Wanted = portHolder, wantedConf
+		return append(doctor.Host(ctx, opt), a.examineRoles(ctx, opt)...)
+	})
+	return distinct(list), err
 }
 
 func portHolder(c *config.Receiver) (string, bool) {

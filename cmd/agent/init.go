@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +32,14 @@ type initOptions struct {
 	check, diff  bool
 	force        bool
 	detailed     bool
+
+	// What a caller that is not a command line hands over instead.
+	content  []byte         // of the configuration
+	password secrets.Secret // of the first user
+	rotating bool           // nothing but password and others counts
+	others   []secrets.User // who may log in besides
+	exact    bool           // nobody else may stand in the secrets file
+	program  string         // what the unit starts
 }
 
 func (a *app) initCommand() *cobra.Command {
@@ -50,6 +59,11 @@ func (o *initOptions) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.modules, "module", nil, "a tree to replicate, `NAME=PATH`; may be given again")
 	f.StringVar(&o.user, "user", "", "`NAME` the master logs in with (default repl)")
 	f.StringVar(&o.passwordFile, "password-file", "", "`FILE` with the password, - for standard input")
+	o.common(f)
+}
+
+// common are the flags of everything that converges.
+func (o *initOptions) common(f *pflag.FlagSet) {
 	f.StringVar(&o.dir, "dir", "", "make a self-contained instance in `DIR`")
 	f.StringVar(&o.root, "root", "", "stage everything below `DIR`, for an image or a package; no service is touched")
 	f.StringVar(&o.service, "service", "auto", "who runs it: auto, systemd or none")
@@ -116,7 +130,10 @@ func (r *initRun) paths() config.Paths { return config.DefaultPaths(r.role, r.di
 
 // binary is what the unit starts: this very file, or where a package puts it.
 func (r *initRun) binary() string {
-	if r.root != "" {
+	switch {
+	case r.program != "":
+		return r.program
+	case r.root != "":
 		return "/usr/local/bin/agent"
 	}
 	exe, err := os.Executable()
@@ -160,6 +177,9 @@ func (r *initRun) given() ([]byte, error) {
 	if len(r.modules) > 0 || r.user != "" {
 		return nil, usage("--config says it all: leave out --module, --user and the other flags of the configuration, or leave out --config")
 	}
+	if r.content != nil {
+		return r.content, nil
+	}
 	if r.configFile == "-" {
 		data, err := io.ReadAll(io.LimitReader(r.in, 16<<20))
 		if err != nil {
@@ -189,6 +209,8 @@ func (r *initRun) writes(content []byte) []byte {
 // to be there already.
 func (r *initRun) secret(file string) (secrets.Secret, error) {
 	switch {
+	case r.rotating || !r.password.Empty():
+		return r.password, nil
 	case r.passwordFile == "-" && r.configFile == "-":
 		return secrets.Secret{}, usage("standard input cannot be the configuration and the password: give one of them as a file")
 	case r.passwordFile == "-":
@@ -251,8 +273,8 @@ func (r *initRun) keepSecret(file string) error {
 }
 
 // finish converges and reports.
-func (r *initRun) finish(cmd *cobra.Command) error {
-	report := provision.Converge(cmd.Context(), provision.NewSystem(), r.desired, r.options())
+func (r *initRun) finish(ctx context.Context) error {
+	report := provision.Converge(ctx, provision.NewSystem(), r.desired, r.options())
 	return r.report(report)
 }
 

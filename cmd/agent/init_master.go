@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"syncagent/agent"
@@ -41,11 +43,16 @@ func (a *app) initMaster(cmd *cobra.Command, o masterOptions) error {
 	if err != nil {
 		return err
 	}
+	return r.master(cmd.Context(), content)
+}
+
+// master brings the host to what content, an agent.yaml, says.
+func (r *initRun) master(ctx context.Context, content []byte) error {
 	c, err := config.DecodeMaster(r.wanted.File, content)
 	if err != nil {
 		return err
 	}
-	if r.configFile == "" && len(c.TargetSpecs) == 0 {
+	if r.configFile == "" && r.content == nil && len(c.TargetSpecs) == 0 {
 		return usage("no slave is named: give --target NAME=HOST")
 	}
 	if r.wanted.Secret, err = r.secret(c.Auth.PasswordFile); err != nil {
@@ -63,7 +70,12 @@ func (a *app) initMaster(cmd *cobra.Command, o masterOptions) error {
 	if err := r.keepSecret(c.Auth.PasswordFile); err != nil {
 		return err
 	}
-	return r.finish(cmd)
+	if r.exact {
+		if r.desired.Absent, err = r.staleFiles(c); err != nil {
+			return err
+		}
+	}
+	return r.finish(ctx)
 }
 
 // masterContent is agent.yaml as it shall be.
@@ -71,7 +83,7 @@ func (r *initRun) masterContent(o masterOptions) ([]byte, error) {
 	ch := config.MasterChange{User: o.user}
 	var old []byte
 	var err error
-	if r.configFile != "" {
+	if r.configFile != "" || r.content != nil {
 		if len(o.targets) > 0 {
 			return nil, usage("--config says it all: leave out --target, or leave out --config")
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -53,14 +54,19 @@ func (a *app) initSlave(cmd *cobra.Command, o slaveOptions) error {
 	if err != nil {
 		return err
 	}
+	return r.slave(cmd.Context(), content)
+}
+
+// slave brings the host to what content, a receiver.yaml, says.
+func (r *initRun) slave(ctx context.Context, content []byte) error {
 	c, err := config.DecodeReceiver(r.wanted.File, content)
 	if err != nil {
 		return err
 	}
-	if r.configFile == "" && len(c.Allow) == 0 {
+	if r.configFile == "" && r.content == nil && len(c.Allow) == 0 {
 		return usage("no master may push: give its address, --allow ADDRESS")
 	}
-	if r.wanted.Secret, err = r.secret(c.Auth.SecretsFile); err != nil {
+	if err := r.logins(c); err != nil {
 		return err
 	}
 	if err := c.Validate(r.host(c.Auth.SecretsFile)); err != nil {
@@ -71,14 +77,14 @@ func (a *app) initSlave(cmd *cobra.Command, o slaveOptions) error {
 	}
 	r.wanted.Content = r.writes(content)
 	warnings := r.desired.Warnings
-	if r.desired, err = agent.DesiredSlave(cmd.Context(), r.wanted, c); err != nil {
+	if r.desired, err = agent.DesiredSlave(ctx, r.wanted, c); err != nil {
 		return err
 	}
 	r.desired.Warnings = append(warnings, r.desired.Warnings...)
 	if err := r.keepSecret(c.Auth.SecretsFile); err != nil {
 		return err
 	}
-	return r.finish(cmd)
+	return r.finish(ctx)
 }
 
 // slaveContent is receiver.yaml as it shall be.
@@ -86,7 +92,7 @@ func (r *initRun) slaveContent(o slaveOptions) ([]byte, error) {
 	ch := config.ReceiverChange{Remove: o.remove, User: o.user, Address: o.address, Port: o.port, Allow: o.allow}
 	var old []byte
 	var err error
-	if r.configFile != "" {
+	if r.configFile != "" || r.content != nil {
 		if old, err = r.given(); err != nil || r.dir == "" {
 			return old, err
 		}

@@ -9,9 +9,11 @@ import (
 func (a *app) secretsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "secrets",
-		Short: "make passwords",
+		Short: "make and change passwords",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return usage("say what: agent secrets generate") },
+		RunE: func(*cobra.Command, []string) error {
+			return usage("say what: agent secrets generate, or agent secrets rotate")
+		},
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use:     "generate",
@@ -28,5 +30,6 @@ func (a *app) secretsCommand() *cobra.Command {
 			return err
 		},
 	})
+	cmd.AddCommand(a.rotateCommand())
 	return cmd
 }
