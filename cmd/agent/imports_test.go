@@ -48,6 +48,7 @@ func mayImport() map[string]string {
 		"agent":        everything,
 		"cmd/agent":    everything,
 		"cmd/bench":    everything,
+		"cmd/lab":      "",
 	}
 }
 
