@@ -422,7 +422,7 @@ func (r result) nothing(t *testing.T) result {
 // ssh write themselves, and what rsync replicates.
 func manifest(t *testing.T, h string) string {
 	t.Helper()
-	prune := regexp.MustCompile(`^(var/log|run|tmp|var/tmp|var/lib/systemd|var/lib/dpkg|var/cache|var/lib/apt|home/deploy|root|www|etc/machine-id|etc/\.updated|var/\.updated|var/lib/private|var/lib/syncagent/(rsyncd\.(log|pid|lock)|journal|.*\.children|receiver\.lock))(/|$)`)
+	prune := regexp.MustCompile(`^(var/log|run|tmp|var/tmp|var/lib/systemd|var/lib/dpkg|var/cache|var/lib/apt|home|root|www|etc/machine-id|etc/\.updated|var/\.updated|var/lib/private|var/lib/syncagent/(rsyncd\.(log|pid|lock)|journal|.*\.children|receiver\.lock))(/|$)`)
 	var b strings.Builder
 	top := upper(h)
 	must(t, filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {

@@ -1,0 +1,213 @@
+package lab
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// otherProgram is a program that works the same and has another checksum.
+func otherProgram(t *testing.T, change string) {
+	t.Helper()
+	dir := project + "/bin2"
+	must(t, os.RemoveAll(dir))
+	must(t, os.MkdirAll(dir, 0o755))
+	data, err := os.ReadFile(project + "/bin/agent-linux-amd64")
+	must(t, err)
+	must(t, os.WriteFile(dir+"/agent-linux-amd64", append(data, change...), 0o755))
+	must(t, sums(dir))
+}
+
+const fromBin2 = "    agent_install_source: \"{{ inventory_dir }}/bin2\"\n"
+
+// TestUpgrade: host by host, with pushes going on; the first that does not come
+// back stops it, and running it again goes on from there.
+func TestUpgrade(t *testing.T) {
+	converged(t)
+	otherProgram(t, "new")
+	before, p, since := manifests(t), push(t), now(t)
+	must(t, script(nil, "cut", "h3"))
+	r := play(t, inventory{extra: fromBin2}, "upgrade", "--timeout", "3")
+	if r.code == 0 || r.changed()["s1"] == 0 || r.changed()["s3"] != 0 {
+		t.Errorf("with s2 cut off: exit code %d, %v", r.code, r.changed())
+	}
+	must(t, script(nil, "mend", "h3"))
+	untouched(t, before, "s2", "s3", "m1")
+	play(t, inventory{extra: fromBin2}, "upgrade").ok(t)
+	play(t, inventory{extra: fromBin2}, "upgrade").nothing(t)
+	// Hosts were cut off and restarted: pushes to them wait, and none is lost.
+	p.end(t, since, "s1", "s2", "s3")
+	for _, name := range []string{"m1", "s1", "s2", "s3"} {
+		if sum := onHost(t, name, "tail", "-c", "3", "/usr/local/bin/agent"); sum != "new" {
+			t.Errorf("%s has the old program", name)
+		}
+	}
+	play(t, inventory{extra: fromBin2 + "    agent_install_version: 0.9.0\n"}, "upgrade").fails(t, "newer than agent_install_version")
+}
+
+// TestOffline: the program comes from the controller, is compared before it
+// replaces anything, and is of the host's architecture.
+func TestOffline(t *testing.T) {
+	converged(t)
+	before := manifests(t)
+	otherProgram(t, "bad")
+	must(t, os.WriteFile(project+"/bin2/SHA256SUMS", []byte(strings.Repeat("0", 64)+"  agent-linux-amd64\n"), 0o644))
+	play(t, inventory{extra: fromBin2}, "site", "--tags", "agent_slave_install").fails(t, "has sha256")
+	must(t, os.Remove(project+"/bin2/SHA256SUMS"))
+	play(t, inventory{extra: fromBin2}, "site", "--tags", "agent_slave_install").fails(t, "has no checksum")
+	play(t, inventory{extra: "    agent_install_source: /nowhere\n"}, "site", "--tags", "agent_slave_install").fails(t, "does not exist")
+	untouched(t, before)
+
+	must(t, os.WriteFile(project+"/bin2/agent-linux-arm64", []byte("arm"), 0o755))
+	must(t, sums(project+"/bin2"))
+	must(t, os.WriteFile(project+"/arch.yml", []byte(`---
+- hosts: s1:s2
+  become: true
+  gather_facts: true
+  tasks:
+    - ansible.builtin.set_fact: {architecture: aarch64, cacheable: true}
+      when: inventory_hostname == 's1'
+    - ansible.builtin.import_role: {name: syncagent.agent.agent_install}
+`), 0o600))
+	play(t, inventory{extra: fromBin2}, project+"/arch.yml", "--check", "--diff", "-v").ok(t)
+	onHost(t, "s1", "systemctl", "stop", "syncagent-receiver")
+	play(t, inventory{extra: fromBin2}, project+"/arch.yml").ok(t)
+	if got := onHost(t, "s1", "cat", "/usr/local/bin/agent"); got != "arm" {
+		t.Errorf("s1 has a program of %d bytes", len(got))
+	}
+	if got := onHost(t, "s2", "tail", "-c", "3", "/usr/local/bin/agent"); got != "bad" {
+		t.Errorf("s2 has %q", got)
+	}
+}
+
+// TestBrokenInput: what is wrong reaches no host, the message names it, and
+// everything goes on with the old configuration.
+func TestBrokenInput(t *testing.T) {
+	converged(t)
+	before, running := manifests(t), pids(t)
+	for want, inv := range map[string]inventory{
+		"relativ":                  {modules: "      - {name: www, path: www}\n"},
+		"bbs":                      {modules: "      - {name: www, path: /www}\n      - {name: bbs, path: /www/bbs}\n"},
+		"Unsupported":              {modules: "      - {name: www, path: /www/www, pth: x}\n"},
+		"missing required":         {modules: "      - {name: www}\n"},
+		"agent_slave_port":         {extra: "    agent_slave_port: many\n"},
+		"filter":                   {extra: "    agent_master_options: {filter: ['- x']}\n    agent_slave_options: {filtr: 1}\n"},
+		"agent_slave_service":      {extra: "    agent_slave_service: runit\n"},
+		"agent_common_password":    {text: strings.Replace(inventory{}.render(), "agent_common_password", "agent_common_pasword", 1)},
+		"control character":        {password: `"a\tb"`},
+		"allow":                    {extra: "    agent_slave_allow: [nonsense!]\n"},
+		"has no module for this h": {modules: "      - {name: www, path: /www/www, slaves: [nobody]}\n"},
+	} {
+		t.Run(want, func(t *testing.T) {
+			play(t, inv, "site", "--skip-tags", "agent_slave_install,agent_master_install").fails(t, want)
+			untouched(t, before)
+		})
+	}
+	if now := pids(t); now != running {
+		t.Errorf("restarted:\n%s", delta(running, now))
+	}
+	onHost(t, "s1", "sh", "-c", "systemctl stop syncagent-receiver; rm -rf /etc/syncagent/*; systemd-run -q --unit=other rsync --daemon --no-detach --port=873 --config=/dev/null")
+	play(t, inventory{}, "site", "--tags", "agent_slave_configure", "--limit", "s1").fails(t, "port 873 is already served by")
+}
+
+// TestKilled: an init that is killed at any moment leaves no half file and no
+// secret that others can read, and the next run finishes its work.
+func TestKilled(t *testing.T) {
+	converged(t)
+	next := strings.ReplaceAll(onHost(t, "s1", "cat", "/etc/syncagent/receiver.yaml"), "max_connections: 0", "max_connections: 7")
+	must(t, os.WriteFile(hostRoot("h2")+"/root/next.yaml", []byte(next), 0o600))
+	old := onHost(t, "s1", "cat", "/etc/syncagent/receiver.yaml")
+	must(t, os.WriteFile(hostRoot("h2")+"/root/old.yaml", []byte(old), 0o600))
+	for delay := range 40 {
+		file := []string{"next", "old"}[delay%2]
+		onHost(t, "s1", "sh", "-c", "timeout -s KILL 0.0"+string(rune('0'+delay/5))+"5 agent init slave -c /root/"+file+".yaml >/dev/null 2>&1; true")
+		for _, f := range []string{"receiver.yaml", "rsyncd.conf", "rsyncd.secrets"} {
+			text := onHost(t, "s1", "cat", "/etc/syncagent/"+f)
+			if len(text) < 10 {
+				t.Fatalf("half a file: %s: %q", f, text)
+			}
+		}
+		if mode := onHost(t, "s1", "sh", "-c", "find /etc/syncagent -name '*secrets*' -perm /077"); mode != "" {
+			t.Fatalf("others can read %s", mode)
+		}
+		onHost(t, "s1", "systemctl", "is-active", "syncagent-receiver")
+	}
+	play(t, inventory{}, "site", "--tags", "agent_slave_configure").ok(t)
+	play(t, inventory{}, "site", "--tags", "agent_slave_configure").nothing(t)
+	if left := onHost(t, "s1", "sh", "-c", "ls -A /etc/syncagent /var/lib/syncagent | grep -i -e tmp -e syncagent- || true"); left != "" {
+		t.Errorf("left behind: %s", left)
+	}
+
+	onHost(t, "s1", "sh", "-c", "flock /var/lib/syncagent/init.lock sleep 300 >/dev/null 2>&1 & sleep 0.2")
+	out, err := tryHost("h2", "agent", "init", "slave", "-c", "/root/next.yaml", "--output", "json")
+	var report struct{ Error struct{ Code string } }
+	if err == nil || json.Unmarshal([]byte(out), &report) != nil || report.Error.Code != "locked" {
+		t.Errorf("beside another init: %v, %s", err, out)
+	}
+}
+
+// TestRemoved: what leaves the inventory leaves the configuration; the data
+// stays. Uninstalled, nothing but the data is there.
+func TestRemoved(t *testing.T) {
+	converged(t)
+	synced(t, "www/first")
+	without := inventory{without: "s3", modules: "      - {name: www, path: /www/www}\n"}
+	play(t, without, "site").ok(t)
+	if text := onHost(t, "m1", "cat", "/etc/syncagent/agent.yaml"); strings.Contains(text, "s3") || strings.Contains(text, "bbs") {
+		t.Errorf("still there:\n%s", text)
+	}
+	if text := onHost(t, "s1", "cat", "/etc/syncagent/rsyncd.conf"); strings.Contains(text, "bbs") {
+		t.Errorf("still there:\n%s", text)
+	}
+	onHost(t, "s1", "ls", "/www/bbs/first")
+	for range 2 {
+		play(t, inventory{}, "uninstall").ok(t)
+	}
+	play(t, inventory{}, "uninstall").nothing(t)
+	for name, h := range hostOf {
+		for line := range strings.Lines(manifest(t, h)) {
+			f := strings.Fields(line)
+			path := f[len(f)-1]
+			if f[0][0] != 'd' && strings.Contains(path, "agent") {
+				t.Errorf("%s still has %s", name, line)
+			}
+		}
+		onHost(t, name, "cat", "/www/www/first")
+		if out := onHost(t, name, "sh", "-c", "systemctl list-unit-files 'syncagent*' --no-legend; pgrep -l 'agent|rsync' || true; ls -d /etc/syncagent /var/lib/syncagent 2>/dev/null || true"); out != "" {
+			t.Errorf("%s still has %s", name, out)
+		}
+	}
+}
+
+// TestTags: each documented tag works alone and left out, on hosts that were
+// never touched and on others; so do one slave alone and a task to start at.
+func TestTags(t *testing.T) {
+	fresh(t)
+	source(t)
+	before := manifests(t)
+	play(t, inventory{}, "site", "--tags", "agent_slave_preflight,agent_master_preflight").ok(t)
+	untouched(t, before)
+	play(t, inventory{}, "site", "--tags", "agent_slave_install,agent_master_install").ok(t)
+	play(t, inventory{}, "site", "--limit", "s1", "--skip-tags", "agent_slave_install").ok(t)
+	play(t, inventory{}, "site", "--tags", "agent_slave_configure,agent_master_service,agent_slave_service,agent_master_configure").ok(t)
+	synced(t, "www/first")
+	for _, tags := range [][]string{
+		{"--tags", "agent_slave_verify,agent_master_verify"},
+		{"--tags", "agent_slave_configure,agent_master_configure", "--start-at-task", "Push"},
+		{"--skip-tags", "agent_slave_verify,agent_master_verify,agent_slave_install,agent_master_install"},
+		{"--limit", "s2"},
+	} {
+		play(t, inventory{}, "site", tags...).nothing(t)
+	}
+	play(t, inventory{}, "verify").nothing(t)
+	start := time.Now()
+	must(t, os.WriteFile(hostRoot("h1")+"/www/www/timed", []byte("x"), 0o644))
+	synced(t, "www/timed")
+	t.Logf("a file stood on all slaves after %v", time.Since(start).Round(time.Millisecond))
+	if out, err := exec.Command("./lab.sh", "exec", "h2", "systemctl", "reload", "syncagent-receiver").CombinedOutput(); err != nil {
+		t.Errorf("reload: %v %s", err, out)
+	}
+}
