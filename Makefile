@@ -2,7 +2,7 @@ GO ?= go
 FUZZTIME ?= 30s
 export LC_ALL = C
 
-.PHONY: help build demo test check race lint fmt fuzz bench benchcmp gen cover tidy vuln tools clean
+.PHONY: help build dist demo test ansible check race lint fmt fuzz bench benchcmp gen cover tidy vuln tools clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,8 +14,13 @@ demo: build ## a master and two slaves on this machine, live
 	@.ci/need rsync /usr/sbin/sshd=openssh-server
 	bin/agent demo $(DEMO)
 
+dist: ## what the Ansible role installs: bin/agent-linux-amd64, bin/agent-linux-arm64, bin/SHA256SUMS
+	@for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w' -o bin/agent-linux-$$arch ./cmd/agent || exit 1; done
+	cd bin && sha256sum agent-linux-amd64 agent-linux-arm64 > SHA256SUMS
+
 tools:
-	@.ci/need rsync gcc /usr/sbin/sshd=openssh-server
+	@.ci/need rsync gcc /usr/sbin/sshd=openssh-server ansible-playbook=ansible-core
 
 test: tools ## every test
 	$(GO) test -shuffle=on ./...
@@ -31,7 +36,11 @@ lint: ## formatting, vet, staticcheck
 fmt: ## format the code
 	$(GO) tool gofumpt -w .
 
-check: lint race gen ## everything, and generated files are current
+ansible: ## the collection on real hosts, booted for it: needs root (RUN=TestRotation, TIMES=1)
+	@.ci/need ansible-playbook=ansible-core ansible-lint yamllint systemd-nspawn=systemd-container mmdebstrap ip=iproute2 ssh-keygen=openssh-client
+	AGENT_LAB=1 AGENT_LAB_TIMES=$(TIMES) $(GO) test ./cmd/lab ./roles -count=1 -v -timeout 90m $(if $(RUN),-run '$(RUN)')
+
+check: lint race gen ansible ## everything, and generated files are current
 	git diff --exit-code
 
 fuzz: tools ## each fuzz target for FUZZTIME

@@ -115,7 +115,7 @@ func TestDrift(t *testing.T) {
 		"directory": {"rmdir /www/bbs 2>/dev/null || mv /www/bbs /www/old", `"path": "/www/bbs"`},
 		"stopped":   {"systemctl stop syncagent-receiver", `"action": "start"`},
 		"disabled":  {"systemctl disable syncagent-receiver", `"action": "enable"`},
-		"masked":    {"systemctl stop syncagent-receiver && cp /etc/systemd/system/syncagent-receiver.service /tmp/u && rm /etc/systemd/system/syncagent-receiver.service && systemctl mask syncagent-receiver", `"action": "create"`},
+		"masked":    {"systemctl stop syncagent-receiver && cp /etc/systemd/system/syncagent-receiver.service /tmp/u && rm /etc/systemd/system/syncagent-receiver.service && systemctl mask syncagent-receiver", `"action": "update"`},
 	}
 	others := []string{"m1", "s2", "s3"}
 	for name, drift := range drifts {
@@ -131,10 +131,13 @@ func TestDrift(t *testing.T) {
 				t.Errorf("%s is not said:\n%s", drift.want, r.out)
 			}
 			untouched(t, before, others...)
-			onHost(t, "s1", "systemctl", "is-active", "syncagent-receiver")
+			eventually(t, func() error {
+				_, err := tryHost("h2", "systemctl", "is-active", "syncagent-receiver")
+				return err
+			})
 			onHost(t, "s1", "systemctl", "is-enabled", "syncagent-receiver")
 			now := onHost(t, "s1", "systemctl", "show", "--property=MainPID", "syncagent-receiver")
-			if restarts := name == "unit" || name == "stopped" || name == "masked"; now != main && !restarts {
+			if restarts := name == "unit" || name == "stopped" || name == "masked" || name == "directory"; now != main && !restarts {
 				t.Error("restarted")
 			}
 		})
