@@ -103,7 +103,7 @@ nocows = True
 forks = 10
 [ssh_connection]
 pipelining = True
-ssh_args = -o ControlMaster=auto -o ControlPersist=30s -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR
+ssh_args = -o ControlMaster=auto -o ControlPersist=30s -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ServerAliveInterval=3 -o ServerAliveCountMax=2
 control_path_dir = `+project+`/cp
 `), 0o600)
 }
