@@ -394,7 +394,9 @@ func (r result) fails(t *testing.T, want string) result {
 }
 
 // flat undoes what Ansible does to long lines and quotes.
-func flat(s string) string { return strings.Join(strings.Fields(strings.ReplaceAll(s, `\"`, `"`)), " ") }
+func flat(s string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(s, `\"`, `"`)), " ")
+}
 
 var recap = regexp.MustCompile(`(?m)^(\S+)\s+: ok=\d+\s+changed=(\d+)`)
 
