@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"syncagent/agent/config"
 )
 
 var update = flag.Bool("update", false, "write the roles' README.md anew")
@@ -253,6 +256,75 @@ func TestVersions(t *testing.T) {
 	for _, v := range []any{galaxy.Version, defaults["agent_install_version"]} {
 		if !bytes.Contains(source, fmt.Appendf(nil, "const version = %q", v)) {
 			t.Errorf("the collection or the role says version %v, the program another", v)
+		}
+	}
+}
+
+// TestModuleArguments: what the module's page documents, what the action checks
+// on the controller and what the program takes are the same.
+func TestModuleArguments(t *testing.T) {
+	var page struct {
+		Documentation struct {
+			Options map[string]any
+		} `yaml:"DOCUMENTATION"`
+	}
+	load(t, "../plugins/modules/agent_init.yml", &page)
+	action, err := os.ReadFile("../plugins/action/agent_init.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile("../cmd/agent/ansible_module.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arguments := regexp.MustCompile(`(?m)^    "(\w+)": \{`).FindAllSubmatch(action, -1)
+	if len(arguments) != len(page.Documentation.Options) {
+		t.Errorf("%d arguments are documented, %d are checked", len(page.Documentation.Options), len(arguments))
+	}
+	for _, a := range arguments {
+		name := string(a[1])
+		if _, ok := page.Documentation.Options[name]; !ok {
+			t.Errorf("%s is checked and not documented", name)
+		}
+		if !bytes.Contains(program, fmt.Appendf(nil, "`json:%q`", name)) && name != "controller_program" {
+			t.Errorf("%s is not known to the program", name)
+		}
+	}
+}
+
+// TestModuleKeys: every key of a module that the roles hand on is one of the
+// program's, and the slave's are all there.
+func TestModuleKeys(t *testing.T) {
+	filter, err := os.ReadFile("../plugins/filter/agent_lists.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`SLAVE_KEYS = \((.*)\)`).FindSubmatch(filter)
+	if line == nil {
+		t.Fatal("no SLAVE_KEYS")
+	}
+	values := map[string]string{"path": "/srv/w", "chroot": "true", "read_only": "false"}
+	var keys []string
+	for _, k := range strings.Split(strings.ReplaceAll(string(line[1]), `"`, ""), ", ") {
+		v := values[k]
+		if v == "" {
+			v = "root"
+		}
+		keys = append(keys, k+": "+v)
+	}
+	c, err := config.DecodeReceiver("receiver.yaml", []byte("allow: [10.0.0.1]\nmodules:\n  w: {"+strings.Join(keys, ", ")+"}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, options := named(t, specs(t, "agent_slave")["main"].Options)
+	_, of := named(t, options["agent_slave_modules"].Options)
+	for _, m := range regexp.MustCompile(`(\w+):`).FindAllSubmatch(full[bytes.Index(full, []byte("  w:"))+4:], -1) {
+		if _, ok := of[string(m[1])]; !ok {
+			t.Errorf("%s of receiver.yaml is not specified for agent_slave_modules", m[1])
 		}
 	}
 }

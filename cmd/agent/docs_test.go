@@ -42,7 +42,7 @@ func TestDocsNameTestsThatExist(t *testing.T) {
 // TestDocsLinks: what a page links to is there.
 func TestDocsLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	for _, page := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/configuration.md", "docs/reliability.md"} {
+	for _, page := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/configuration.md", "docs/reliability.md", "docs/ansible.md", "roles/agent_install/README.md", "roles/agent_slave/README.md", "roles/agent_master/README.md"} {
 		for _, m := range link.FindAllStringSubmatch(readDoc(t, page), -1) {
 			to := filepath.Join(filepath.Dir(page), m[1])
 			if _, err := os.Stat(filepath.Join("..", "..", to)); err != nil {
