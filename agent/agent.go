@@ -41,6 +41,8 @@ type Master struct {
 	config  *config.Master
 	sources []*Source
 	onState []*stateHook
+
+	stateWake chan struct{} // onState is another list
 }
 
 // MasterConfig is what a Master is made of.
@@ -56,6 +58,7 @@ func NewMaster(c MasterConfig) *Master {
 	return &Master{
 		version: c.Version, rsync: c.Rsync, log: c.Log, config: c.Config,
 		crew: newCrew(), after: newCrew(), started: make(chan struct{}), ready: make(chan struct{}),
+		stateWake: make(chan struct{}, 1),
 	}
 }
 

@@ -202,3 +202,23 @@ func TestWhatALaneHoldsIsLacking(t *testing.T) {
 		}
 	}
 }
+
+// An agent without such a hook has nothing to wake up for.
+func TestStatesAreLookedAtForHooksOnly(t *testing.T) {
+	if nextLook(nil) != nil {
+		t.Error("looks for nobody")
+	}
+	for after, want := range map[time.Duration]time.Duration{
+		time.Second: stateOften, 2 * time.Minute: 4 * time.Second, time.Hour: stateSeldom,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			short, long := &stateHook{}, &stateHook{}
+			short.config.After, long.config.After = config.Duration(after), config.Duration(2*after)
+			<-nextLook([]*stateHook{long, short})
+			if got := time.Since(begin); got != want {
+				t.Errorf("after %v: %v, want %v", after, got, want)
+			}
+		})
+	}
+}

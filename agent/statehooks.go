@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"reflect"
+	"slices"
 	"time"
 
 	"syncagent/agent/config"
@@ -11,8 +13,13 @@ import (
 	"syncagent/agent/status"
 )
 
-// stateEvery is how often the targets' states are looked at for hooks.
-const stateEvery = time.Second
+// The targets' states are looked at for hooks some times while a trouble lasts
+// that one is told of, within these bounds, and never when there is no hook.
+const (
+	stateLooks  = 30
+	stateOften  = time.Second
+	stateSeldom = 10 * time.Second
+)
 
 // stateHook is one hook of on_state, running.
 type stateHook struct {
@@ -81,16 +88,17 @@ func (r *Replica) trouble(blocked string) *hook.State {
 
 // watchStates tells the hooks of on_state until ctx ends.
 func (m *Master) watchStates(ctx context.Context) error {
-	tick := time.NewTicker(stateEvery)
-	defer tick.Stop()
 	w := stateWatch{known: map[targetKey]*trouble{}}
 	for {
+		hooks := m.stateHooks()
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-m.stateWake:
+			continue
+		case <-nextLook(hooks):
 		}
-		now, hooks := time.Now(), m.stateHooks()
+		now := time.Now()
 		seen := map[targetKey]bool{}
 		for _, s := range m.list() {
 			for _, r := range s.Replicas() {
@@ -107,6 +115,15 @@ func (m *Master) watchStates(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// nextLook fires when the states are to be looked at; with no hook it never does.
+func nextLook(hooks []*stateHook) <-chan time.Time {
+	if len(hooks) == 0 {
+		return nil
+	}
+	shortest := slices.MinFunc(hooks, func(a, b *stateHook) int { return cmp.Compare(a.config.After, b.config.After) })
+	return time.After(min(max(shortest.config.After.Std()/stateLooks, stateOften), stateSeldom))
 }
 
 func (m *Master) stateHooks() []*stateHook {
@@ -141,6 +158,7 @@ func (m *Master) setStateHooks(ctx context.Context, hooks []config.Hook) {
 	m.mu.Lock()
 	m.onState = next
 	m.mu.Unlock()
+	poke(m.stateWake)
 	for name := range old {
 		m.after.stop(stateKey(name))
 	}
