@@ -26,6 +26,9 @@ type Wanted struct {
 	Binary  string         // absolute, for the unit
 	Rsync   string         // the rsync binary whose parser checks the result
 	Root    bool           // it will run as root
+	// Out are a slave's modules that are out of service, each with the reason; nil
+	// has the state directory asked.
+	Out map[string]string
 }
 
 // DesiredMaster is the wanted state of a master host.
@@ -59,7 +62,16 @@ func DesiredMaster(w Wanted, c *config.Master) (provision.Desired, error) {
 // DesiredSlave is the wanted state of a slave host.
 func DesiredSlave(ctx context.Context, w Wanted, c *config.Receiver) (provision.Desired, error) {
 	d := w.base("slave", c.StateDir)
-	d.Files = append(d.Files, w.rsyncdConf(ctx, c), w.motd(c))
+	out := w.Out
+	if out == nil && !w.Staged {
+		out = OutOfService(c)
+	}
+	d.Files = append(d.Files, w.rsyncdConf(ctx, without(c, out)))
+	for _, m := range c.Modules {
+		if out[m.Name] != "" {
+			d.Warnings = append(d.Warnings, fmt.Sprintf("module %s is out of service: %s", m.Name, out[m.Name]))
+		}
+	}
 	if !w.Secret.Empty() {
 		users := append([]secrets.User{{Name: c.Auth.User, Secret: w.Secret}}, w.Others...)
 		d.Files = append(d.Files, provision.File{
@@ -145,23 +157,6 @@ func (w Wanted) checkConf(ctx context.Context, conf rsyncd.Conf, content []byte)
 		return nil // said elsewhere: there is no rsync to ask
 	}
 	return probe.Check(ctx, w.Rsync, content)
-}
-
-// motd is what the daemon tells every master about this slave.
-func (w Wanted) motd(c *config.Receiver) provision.File {
-	links, owners := "kept", "kept"
-	if !w.Root {
-		links, owners = "munged", "lost"
-	}
-	for _, m := range c.Modules {
-		if !m.Chroot {
-			links = "munged"
-		}
-	}
-	return provision.File{
-		Path: stateFile(c, "motd"), Mode: 0o644, Owner: w.owner(),
-		Content: []byte(motdMark + "links=" + links + " owners=" + owners + "\n"),
-	}
 }
 
 func stateFile(c *config.Receiver, name string) string {

@@ -48,11 +48,13 @@ func (r *Replica) record() journal.Target {
 		Remote:        remoteName(r.target),
 		FirstSyncDone: r.sweeps.firstDone,
 		LastSuccess:   r.counts.lastSuccess,
+		Instance:      r.instance.String(),
 	}
 	pending, held := tree.NewSet(journal.MaxMarks-1), tree.NewSet(journal.MaxMarks)
 	r.lane.addTo(pending)
 	r.bulk.addTo(pending)
 	r.hot.addTo(pending)
+	pending.Restore(slices.Collect(r.unsure.set.All()))
 	for p, t := range r.retries {
 		pending.Mark(p, t.mark.What)
 		rec.Failing = append(rec.Failing, journal.Failing{Path: p, Class: t.class.String(), Text: t.text, Since: t.since, Tries: t.tries})
@@ -110,6 +112,7 @@ func (r *Replica) resume(rec journal.Target) {
 	r.gate.hold(held, "held before the agent was restarted")
 	r.sweeps.firstDone = rec.FirstSyncDone
 	r.counts.lastSuccess = rec.LastSuccess
+	r.instance = parseInstance(rec.Instance)
 }
 
 // remoteName names the place a target's journal is about.

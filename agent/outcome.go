@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"syncagent/agent/config"
@@ -36,6 +35,11 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	r.extras(out.Extras)
 	if down {
 		r.pause(out.Err)
+	}
+	if out.Cut {
+		r.cutOff(entries, now)
+	}
+	if down {
 		return
 	}
 	if r.sweeps.partial && len(r.retries) == 0 {
@@ -252,30 +256,6 @@ func brakeReason(g config.Guard, n int, entries int64) string {
 		return fmt.Sprintf("%d deletes are more than the %d that delete_guard.files allows", n, g.Files)
 	}
 	return fmt.Sprintf("%d deletes are more than %d and more than %d %% of %d entries", n, g.Min, g.Percent, entries)
-}
-
-// motdMark begins the line in which a receiver tells of itself.
-const motdMark = "syncagent "
-
-// readMOTD finds what a receiver of ours says in the daemon's message of the
-// day; a foreign daemon says nothing.
-func readMOTD(lines []string) remote {
-	r := remote{known: true, links: "unknown", owners: "unknown"}
-	for _, line := range lines {
-		rest, ours := strings.CutPrefix(line, motdMark)
-		if !ours {
-			continue
-		}
-		for _, field := range strings.Fields(rest) {
-			switch key, value, _ := strings.Cut(field, "="); key {
-			case "links":
-				r.links = value
-			case "owners":
-				r.owners = value
-			}
-		}
-	}
-	return r
 }
 
 // sshRemote is what ssh alone tells: rsync without a daemon stores symlinks as

@@ -8,12 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"syncagent/agent/config"
@@ -33,18 +31,20 @@ type Receiver struct {
 	ready chan struct{}
 	once  sync.Once
 
-	absent sync.Map // paths of modules that are out of service
+	pace    pace
+	custody *custody
 
-	mu     sync.Mutex
-	config *config.Receiver
-	daemon *supervise.Supervisor
+	applying sync.Mutex // one change at a time
+	mu       sync.Mutex
+	config   *config.Receiver
+	daemon   *supervise.Supervisor
 }
 
 // NewReceiver returns a receiver that does nothing until Run.
 func NewReceiver(w Wanted, c *config.Receiver, log *slog.Logger) *Receiver {
 	w.Content = nil // the configuration file is read here, never written
 	w.Units = false
-	return &Receiver{want: w, config: c, log: log, ready: make(chan struct{})}
+	return &Receiver{want: w, config: c, log: log, ready: make(chan struct{}), pace: usualPace(), custody: newCustody(log)}
 }
 
 // Ready is closed when the daemon answers and has been found to let in exactly
@@ -55,14 +55,17 @@ func (r *Receiver) Ready() <-chan struct{} { return r.ready }
 // cannot be brought to the wanted state or the port is another's.
 func (r *Receiver) Run(ctx context.Context) error {
 	c := r.config
-	if err := r.apply(ctx, c); err != nil {
-		return err
+	if err := os.MkdirAll(c.StateDir, 0o755); err != nil {
+		return fmt.Errorf("make state directory: %w", err)
 	}
 	lock, err := lockState(filepath.Join(c.StateDir, "receiver.lock"))
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
+	if err := r.apply(ctx, c); err != nil {
+		return err
+	}
 	record := recordFile(c.StateDir, "receiver")
 	if n, err := proc.EndLeftovers(record); err != nil {
 		return err
@@ -73,28 +76,6 @@ func (r *Receiver) Run(ctx context.Context) error {
 		return err
 	}
 	return spawning(ctx, record, proc.Priority{}, r.supervise)
-}
-
-// outOfService reports whether a module's directory is missing and cannot be
-// made here: its disk is not mounted, say. That module waits; the others serve.
-func (r *Receiver) outOfService(d provision.Dir) bool {
-	if _, err := os.Stat(d.Path); !errors.Is(err, os.ErrNotExist) {
-		r.absent.Delete(d.Path)
-		return false
-	}
-	parent := filepath.Dir(d.Path)
-	for ; parent != "/"; parent = filepath.Dir(parent) {
-		if _, err := os.Stat(parent); err == nil {
-			break
-		}
-	}
-	if unix.Access(parent, unix.W_OK) == nil {
-		return false
-	}
-	if _, said := r.absent.LoadOrStore(d.Path, true); !said {
-		r.log.Warn("module directory is missing, its module is out of service: mount it, or run \"agent init slave\"", "path", d.Path)
-	}
-	return true
 }
 
 // lockState makes sure that only one receiver uses the state: a second one would
@@ -109,26 +90,6 @@ func lockState(name string) (*os.File, error) {
 		return nil, fmt.Errorf("lock %s: another receiver runs on it: stop that one, or give this one a state_dir of its own", name)
 	}
 	return f, nil
-}
-
-// apply brings rsyncd.conf, the directories and the rest to the wanted state.
-func (r *Receiver) apply(ctx context.Context, c *config.Receiver) error {
-	if err := secretThere(r.want, c); err != nil {
-		return err
-	}
-	want, err := DesiredSlave(ctx, r.want, c)
-	if err != nil {
-		return err
-	}
-	want.Dirs = slices.DeleteFunc(want.Dirs, r.outOfService)
-	report := provision.Converge(ctx, provision.NewSystem(), want, provision.Options{Service: "none"})
-	for _, ch := range report.Changes {
-		r.log.Info("changed", "kind", ch.Kind, "path", ch.Path, "action", ch.Action)
-	}
-	if report.Error != nil {
-		return fmt.Errorf("apply configuration: %s: %s", report.Error.Message, r.remedy(report.Error))
-	}
-	return nil
 }
 
 // remedy is the problem's own hint, unless the unit is what is in the way: it
@@ -152,28 +113,6 @@ func secretThere(w Wanted, c *config.Receiver) error {
 		return fmt.Errorf("secrets file %s is missing: run \"agent init slave\", or give the password in SYNCAGENT_PASSWORD", c.Auth.SecretsFile)
 	}
 	return secrets.CheckMode(c.Auth.SecretsFile)
-}
-
-func (r *Receiver) supervise(ctx context.Context, spawner *proc.Spawner) error {
-	daemon := supervise.New(supervise.Config{
-		Name: "rsync daemon", Command: r.command, Spawner: spawner, Ready: r.check,
-		LogFile: stateFile(r.config, "log"), Log: r.log,
-		OnState: func(s supervise.State) {
-			if s == supervise.Running {
-				r.once.Do(func() { close(r.ready) })
-			}
-		},
-	})
-	r.mu.Lock()
-	r.daemon = daemon
-	r.mu.Unlock()
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return daemon.Run(ctx) })
-	g.Go(func() error { return r.rotate(ctx) })
-	if managed() {
-		g.Go(func() error { return r.replaced(ctx) })
-	}
-	return g.Wait()
 }
 
 func (r *Receiver) current() *config.Receiver {
@@ -206,10 +145,7 @@ func (r *Receiver) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range daemonConf(r.want.Root, c).Modules {
-		if r.outOfService(provision.Dir{Path: m.Path}) {
-			continue
-		}
+	for _, m := range daemonConf(r.want.Root, without(c, r.custody.outOfService())).Modules {
 		if err := probe.Guarded(ctx, r.want.Rsync, c.ConfFile, m, user.Name, user.Secret.Reveal()); err != nil {
 			return err
 		}
@@ -232,28 +168,6 @@ func loginOf(c *config.Receiver) (secrets.User, error) {
 		}
 	}
 	return secrets.User{}, fmt.Errorf("secrets file %s has no line for user %s: run \"agent init slave\" with --password-file", c.Auth.SecretsFile, c.Auth.User)
-}
-
-// Reload follows another configuration. Modules, users and addresses of
-// masters count from the next connection on; another port or address needs the
-// daemon to be restarted.
-func (r *Receiver) Reload(ctx context.Context, next *config.Receiver) error {
-	old := r.current()
-	if next.StateDir != old.StateDir || next.ConfFile != old.ConfFile {
-		return fmt.Errorf("reload configuration: state_dir and conf_file cannot change while running: restart the receiver")
-	}
-	if err := r.apply(ctx, next); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	r.config = next
-	daemon := r.daemon
-	r.mu.Unlock()
-	if next.Port != old.Port || next.Address != old.Address {
-		r.log.Info("restarting the rsync daemon", "listen", endpointName(next))
-		daemon.Restart()
-	}
-	return nil
 }
 
 // Status tells how the daemon is.
@@ -300,44 +214,4 @@ func writable(dir string) (yes, known bool) {
 		return false, false
 	}
 	return st.Flags&unix.ST_RDONLY == 0, true
-}
-
-const (
-	logKeep  = 4
-	logLimit = 16 << 20 // bytes
-	logLook  = 5 * time.Minute
-)
-
-// rotate keeps the daemon's log bounded. The daemon closes its log between
-// connections, so renaming it is enough.
-func (r *Receiver) rotate(ctx context.Context) error {
-	tick := time.NewTicker(logLook)
-	defer tick.Stop()
-	for {
-		if err := rotateLog(stateFile(r.current(), "log")); err != nil {
-			r.log.Warn("log cannot be rotated", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
-func rotateLog(name string) error {
-	info, err := os.Stat(name)
-	if err != nil || info.Size() < logLimit {
-		return nil // not there yet, or not long yet
-	}
-	for i := logKeep; i > 1; i-- {
-		err := os.Rename(fmt.Sprintf("%s.%d", name, i-1), fmt.Sprintf("%s.%d", name, i))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("rotate log: %w", err)
-		}
-	}
-	if err := os.Rename(name, name+".1"); err != nil {
-		return fmt.Errorf("rotate log: %w", err)
-	}
-	return nil
 }

@@ -86,24 +86,26 @@ type Replica struct {
 	saveUp  chan struct{} // something for the journal
 	ended   chan struct{} // closed at the end of Run
 
-	mu      sync.Mutex
-	changed chan struct{} // closed and renewed at each change that a waiter may care for
-	*lane                 // the live one
-	bulk    *lane
-	owed    bool               // the live lane goes first: it had to wait for the bulk lane
-	heavy   int                // entries from which on a subtree is the bulk lane's
-	surplus map[tree.Path]bool // seen on the slave alone and to be looked at, a portion a batch
-	pushes  int64              // begun so far
-	retries map[tree.Path]*retry
-	gate    *gate
-	links   *links
-	hot     *hot
-	linksAt time.Time // when a sweep shall look for unknown names of files; zero for never
-	outage  outage
-	tried   int64 // times the target as a whole was found not to take changes
-	sweeps  sweepState
-	remote  remote
-	counts  counters
+	mu       sync.Mutex
+	changed  chan struct{} // closed and renewed at each change that a waiter may care for
+	*lane                  // the live one
+	bulk     *lane
+	owed     bool               // the live lane goes first: it had to wait for the bulk lane
+	heavy    int                // entries from which on a subtree is the bulk lane's
+	surplus  map[tree.Path]bool // seen on the slave alone and to be looked at, a portion a batch
+	pushes   int64              // begun so far
+	retries  map[tree.Path]*retry
+	gate     *gate
+	links    *links
+	hot      *hot
+	linksAt  time.Time // when a sweep shall look for unknown names of files; zero for never
+	outage   outage
+	tried    int64 // times the target as a whole was found not to take changes
+	sweeps   sweepState
+	remote   remote
+	instance instance // of the daemon that was last asked
+	unsure   unsure
+	counts   counters
 }
 
 // settling is what decides when a burst has settled.
@@ -135,6 +137,7 @@ type retry struct {
 // remote is what the slave told of itself.
 type remote struct {
 	known         bool
+	ours          bool // a receiver, not a foreign daemon
 	links, owners string
 }
 
@@ -195,6 +198,7 @@ func newReplica(p replicaParts) *Replica {
 		hot:     newHot(p.Module.Settle.Hot.Std()),
 		remote:  remote{links: "unknown", owners: "unknown"},
 		sweeps:  sweepState{entries: p.Size},
+		unsure:  unsure{set: tree.NewSet(tree.DefaultCap)},
 	}
 }
 
@@ -208,6 +212,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	g.Go(func() error { return r.carry(ctx) })
 	g.Go(func() error { return r.sweeper(ctx) })
 	g.Go(func() error { return r.keeper(ctx) })
+	g.Go(func() error { return r.greeter(ctx) })
 	if r.warm != nil {
 		g.Go(func() error { return r.warm(ctx) })
 	}
@@ -326,7 +331,7 @@ func (r *Replica) liveDue(now time.Time) (next time.Time, burst bool) {
 // recall puts the retries that are due back into the set and returns when the
 // next one is. Needs the lock.
 func (r *Replica) recall(now time.Time) time.Time {
-	var next time.Time
+	next := r.resend(now)
 	for p, t := range r.retries {
 		switch {
 		case t.next.IsZero():
@@ -399,7 +404,7 @@ func (r *Replica) asOf(now time.Time) time.Time {
 
 // clean reports whether nothing is known to differ. Needs the lock.
 func (r *Replica) clean() bool {
-	return r.marked()+len(r.retries)+len(r.gate.held) == 0 &&
+	return r.marked()+len(r.retries)+len(r.gate.held)+r.unsure.set.Len() == 0 &&
 		r.outage.err == nil && r.sweeps.complete && !r.sweeps.wanted && !r.sweeps.running && r.linksAt.IsZero()
 }
 

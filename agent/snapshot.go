@@ -50,7 +50,7 @@ func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 
 // pending counts the marks that are not confirmed.
 func (r *Replica) pending() int {
-	n := r.marked()
+	n := r.marked() + r.unsure.set.Len()
 	if !r.sweeps.oldest().IsZero() {
 		n++ // the sweep is a mark, too
 	}
@@ -66,6 +66,7 @@ func (r *Replica) pending() int {
 func (r *Replica) oldest() time.Time {
 	first := earliest(r.lane.dirtySince(), r.bulk.dirtySince())
 	first = earliest(earliest(first, r.hot.dirtySince()), r.sweeps.oldest())
+	first = earliest(first, r.unsure.old)
 	for _, t := range r.retries {
 		first = earliest(first, t.since)
 	}

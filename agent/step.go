@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"syncagent/agent/config"
 	"syncagent/agent/root"
 	"syncagent/agent/rsync"
 	"syncagent/agent/tree"
@@ -112,6 +111,7 @@ func join(a, b rsync.Outcome) rsync.Outcome {
 	if a.Err == nil || b.Err != nil && !pathsOnly(b.Err.Class) {
 		a.Err = b.Err
 	}
+	a.Cut = a.Cut || b.Cut
 	a.Stats.Files += b.Stats.Files
 	a.Stats.Deletes += b.Stats.Deletes
 	a.Stats.Created += b.Stats.Created
@@ -256,13 +256,9 @@ func (r *Replica) reach(ctx context.Context) error {
 		return err
 	}
 	r.mu.Lock()
-	r.remote = readMOTD(g.MOTD)
-	if r.target.Transport == config.TransportSSH {
-		r.remote = sshRemote(*r.target.SSH)
-	}
 	r.counts.connections++
 	r.mu.Unlock()
-	return nil
+	return r.greeted(g)
 }
 
 // fail puts the lane's batch back and pauses the target.

@@ -66,9 +66,6 @@ func (v *validator) global(c Conf) {
 			v.absolute(f.name, f.path)
 		}
 	}
-	if len(c.Modules) == 0 {
-		v.add("modules", "add a module with a name and a path", "there is none to serve")
-	}
 }
 
 // ownFile is a file of the daemon's own.

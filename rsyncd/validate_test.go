@@ -16,7 +16,6 @@ func TestValidateFaults(t *testing.T) {
 		{"backlog", func(c *Conf, _ *Module) { c.ListenBacklog = -1 }, "listen backlog: -1"},
 		{"address is a name", func(c *Conf, _ *Module) { c.Address = "localhost" }, `address: "localhost" is no address`},
 		{"relative pid file", func(c *Conf, _ *Module) { c.PIDFile = "rsyncd.pid" }, "pid file: "},
-		{"no modules", func(c *Conf, _ *Module) { c.Modules = nil }, "modules: there is none"},
 		{"global parameter twice", func(c *Conf, _ *Module) { c.Extra = []Param{{"Port", "1"}} }, "Port: it has a field"},
 		{"misspelt parameter", func(_ *Conf, m *Module) { m.Extra = []Param{{"host allow", "10.0.0.1"}} }, `module www: host allow: the daemon knows no such parameter and would go on without it; did you mean hosts allow?`},
 		{"not a parameter", func(_ *Conf, m *Module) { m.Extra = []Param{{"[x]", "y"}} }, "is no parameter name"},

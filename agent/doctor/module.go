@@ -18,6 +18,9 @@ import (
 // can serve it at all.
 func (s *slave) module(ctx context.Context, m config.ReceiverModule) (list []Finding, usable bool) {
 	a := about{"module", m.Name}
+	if why := s.outOfService(m.Name); why != "" {
+		return []Finding{a.fail("do that on this host; the module then comes back by itself", "out of service: %s", why)}, false
+	}
 	uid, gid, err := s.writer(m)
 	if err != nil {
 		return []Finding{a.fail("create the account, or name another under uid and gid", "%v", err)}, false
@@ -132,4 +135,11 @@ func bitsAllow(st *syscall.Stat_t, uid, gid int) bool {
 		shift = 3
 	}
 	return st.Mode>>shift&writeAndEnter == writeAndEnter
+}
+
+func (s *slave) outOfService(module string) string {
+	if s.Out == nil {
+		return ""
+	}
+	return s.Out(s.c)[module]
 }

@@ -27,6 +27,9 @@ type Options struct {
 	// Holder names the process that has the receiver's port, if it is not the
 	// receiver's own daemon. Nil: nobody is asked.
 	Holder func(c *config.Receiver) (string, bool)
+	// Out tells why modules of the receiver are out of service, by name. Nil: nobody
+	// is asked.
+	Out func(c *config.Receiver) map[string]string
 	// Wanted returns the rsyncd.conf that a receiver run by root, or not, makes
 	// of c. Nil: the file is not compared.
 	Wanted func(ctx context.Context, c *config.Receiver, root bool) ([]byte, error)

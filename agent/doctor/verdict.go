@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"syncagent/agent/rsync"
+	"syncagent/rsyncd"
 )
 
 // judgePort tells a service that does not run from a host that does not answer.
@@ -50,19 +51,14 @@ func judgeProtocol(a about, address string, g rsync.Greeting) Finding {
 	return a.ok("%s answers, protocol %s", address, g.Protocol)
 }
 
-// motdMark begins the line of its message of the day in which a receiver tells
-// what it cannot keep; a foreign daemon has none.
-const motdMark = "syncagent "
-
+// lossy tells what a receiver says that it cannot keep.
 func lossy(a about, motd []string) []Finding {
-	for _, line := range motd {
-		lost := strings.Contains(line, "links=munged") || strings.Contains(line, "owners=lost")
-		if strings.HasPrefix(line, motdMark) && lost {
-			return []Finding{a.warn("run the slave's receiver as root, with chroot",
-				"not everything is kept there: %s", strings.TrimPrefix(line, motdMark))}
-		}
+	n, _ := rsyncd.ParseNotice(motd)
+	if n.Links != "munged" && n.Owners != "lost" {
+		return nil
 	}
-	return nil
+	return []Finding{a.warn("run the slave's receiver as root, with chroot",
+		"not everything is kept there: links=%s owners=%s", n.Links, n.Owners)}
 }
 
 // judgeLogin tells what became of a login, and of the delete it tried.

@@ -115,3 +115,10 @@ func differ[T comparable](a, b T) bool {
 	var unknown T
 	return a != unknown && b != unknown && a != b
 }
+
+// SameFilesystem reports whether both are known to lie on one file system. False
+// may also mean that nobody knows.
+func (known Identity) SameFilesystem(now Identity) bool {
+	a, b := known.FS, now.FS
+	return a.Type == b.Type && !differ(a.UUID, b.UUID) && !differ(a.ID, b.ID) && (a.UUID != "" && b.UUID != "" || a.ID != "" && b.ID != "")
+}

@@ -132,8 +132,11 @@ type Outcome struct {
 	Extras []Extra
 	// Differ are paths below the deep marks that still differ.
 	Differ []tree.Path
-	Err    *Error // nil when nothing failed
-	Stats  Stats
+	// Cut: a run that writes was ended, or gave up, while the slave's side may
+	// live on: what that has received it may still put in place later.
+	Cut   bool
+	Err   *Error // nil when nothing failed
+	Stats Stats
 }
 
 // Change is a path that Compare found different.

@@ -38,6 +38,7 @@ type report struct {
 	odd      bool // some complaint names no path that we know
 	limited  bool // --max-delete was reached
 	noExtras bool // deletes were not looked for
+	cut      bool // nobody knows what the slave's side still does
 	err      *Error
 }
 
@@ -209,6 +210,7 @@ func (p *process) run(ctx context.Context, list []byte, onItem func(item)) *repo
 	p.stdout.flush()
 	p.stderr.flush()
 	p.col.rep.err = p.c.judge(err, killed, p.col)
+	p.col.rep.cut = killed != nil || p.col.rep.err.unanswered()
 	p.c.cfg.Log.Debug("rsync ended", "target", p.c.cfg.Dest.String(), "pid", p.child.PID(), "args", p.cmd.Args[1:],
 		"list_bytes", len(list), "waited", begun.Sub(p.born), "took", time.Since(begun), "err", p.col.rep.err.orNil())
 	return &p.col.rep
@@ -228,6 +230,10 @@ func (e *Error) orNil() error {
 	}
 	return e
 }
+
+// unanswered: this side gave up or was killed. When the slave's side closed the
+// connection, all of its processes had let go of it.
+func (e *Error) unanswered() bool { return e != nil && (e.Code == 30 || e.Code == -1) }
 
 func startError(err error) *Error {
 	e := &Error{Class: Transient, Code: -1, Err: err}

@@ -174,12 +174,14 @@ func (s *sending) checkBack(gone []tree.Path) {
 // exec runs rsync and counts.
 func (s *sending) exec(m mode, list []byte, onItem func(item)) *report {
 	s.out.Stats.Runs++
-	return s.c.exec(s.ctx, s.dir, m, list, func(it item) {
+	rep := s.c.exec(s.ctx, s.dir, m, list, func(it item) {
 		if !m.dry {
 			s.out.Stats.count(it)
 		}
 		onItem(it)
 	})
+	s.out.Cut = s.out.Cut || rep.cut && !m.dry
+	return rep
 }
 
 func (s *Stats) count(it item) {

@@ -52,7 +52,7 @@ func (a *app) doctor(ctx context.Context) error {
 // examine asks all questions, with a spawner for the runs of rsync.
 func (a *app) examine(ctx context.Context) ([]doctor.Finding, error) {
 	list, err := asking(ctx, func(opt doctor.Options) []doctor.Finding {
-		opt.Holder, opt.Wanted = portHolder, wantedConf
+		opt.Holder, opt.Wanted, opt.Out = portHolder, wantedConf, agent.OutOfService
 		return append(doctor.Host(ctx, opt), a.examineRoles(ctx, opt)...)
 	})
 	return distinct(list), err

@@ -41,6 +41,7 @@ func mayImport() map[string]string {
 		"agent/config":     "agent/filter agent/tree secrets",
 		"rsyncd/supervise": "agent/proc",
 		"rsyncd/probe":     "rsyncd",
+		"rsyncd/sessions":  "agent/proc",
 
 		"rsyncd/rsyncdtest": "rsyncd secrets agent/tree agent/manifest",
 

@@ -52,16 +52,38 @@ func (a *app) runMaster(ctx context.Context) error {
 }
 
 func (a *app) receiverCommand() *cobra.Command {
-	return &cobra.Command{
+	accept := ""
+	cmd := &cobra.Command{
 		Use:   "receiver",
 		Short: "launch and monitor this slave's rsync daemon",
 		Long: "Brings the daemon's files to the wanted state, launches the daemon, makes sure that it lets in exactly those\n" +
 			"it should, and keeps it running in the foreground. SIGHUP reads the configuration again.\n" +
 			"In a container the password may come from SYNCAGENT_PASSWORD; nothing else has to be prepared.\n\n" +
+			"A module whose directory is missing or on another file system than before is taken out of service until that is\n" +
+			"back. --accept MODULE starts nothing: it has the running receiver, or the next one, take the directory as it is.\n\n" +
 			"Exit status: 0 stopped; 1 failed; 2 wrong usage or configuration.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runReceiver(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if accept != "" {
+				return a.acceptRoot(accept)
+			}
+			return a.runReceiver(cmd.Context())
+		},
 	}
+	cmd.Flags().StringVar(&accept, "accept", "", "serve `MODULE` with the directory that stands there now, and exit")
+	return cmd
+}
+
+func (a *app) acceptRoot(module string) error {
+	c, err := a.receiver(secrets.Secret{})
+	if err != nil {
+		return err
+	}
+	said, err := agent.AcceptRoot(c, module)
+	if err == nil {
+		fmt.Fprintln(a.out, said)
+	}
+	return err
 }
 
 func (a *app) runReceiver(ctx context.Context) error {

@@ -22,6 +22,12 @@
 // From every state an end of the context leads over stopping to stopped, and
 // Restart over stopping to starting.
 //
+// # Why it is asked
+//
+// A child that is stopped or waits for a disk has not ended, and the kernel goes on
+// taking connections for it. Only a question that it has to answer itself tells; one
+// that leaves several unanswered fails as if it had ended.
+//
 // # Why the log file
 //
 // An rsync daemon that finds its port taken ends without a word on standard

@@ -33,6 +33,12 @@ type Config struct {
 	Ready        func(context.Context) error
 	ReadyEvery   time.Duration // between two questions; 50 ms
 	ReadyTimeout time.Duration // until a child that is not ready is given up; 30 s
+	// Alive returns nil while the child, once ready, does its work; one that does
+	// not at aliveTries questions in a row is ended and started again. nil: nobody
+	// asks.
+	Alive        func(context.Context) error
+	AliveEvery   time.Duration // between two questions; 10 s
+	AliveTimeout time.Duration // for an answer; 10 s
 	// LogFile is where the child writes what it does not say on standard
 	// error; "" is nowhere.
 	LogFile   string
@@ -48,6 +54,8 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	setDefault(&c.ReadyEvery, 50*time.Millisecond)
 	setDefault(&c.ReadyTimeout, 30*time.Second)
+	setDefault(&c.AliveEvery, 10*time.Second)
+	setDefault(&c.AliveTimeout, 10*time.Second)
 	setDefault(&c.StopGrace, 5*time.Second)
 	setDefault(&c.Lines, 20)
 	c.Backoff = c.Backoff.withDefaults()
@@ -165,10 +173,15 @@ const outputDelay = time.Second
 func (s *Supervisor) attend(ctx context.Context, p process) {
 	asking, cancel := context.WithTimeout(ctx, s.cfg.ReadyTimeout)
 	answer := s.ask(asking)
+	watching, enough := context.WithCancel(ctx)
+	var hangs chan error // once it is ready
 	defer func() {
 		cancel()
-		if answer != nil {
-			<-answer
+		enough()
+		for _, c := range []chan error{answer, hangs} {
+			if c != nil {
+				<-c
+			}
 		}
 	}()
 	for {
@@ -187,9 +200,16 @@ func (s *Supervisor) attend(ctx context.Context, p process) {
 			switch {
 			case err == nil:
 				s.ready()
+				hangs = s.listen(watching)
 			case ctx.Err() == nil:
 				s.stop(p)
 				s.failed(fmt.Errorf("%s is not ready after %v: %w%s", s.cfg.Name, s.cfg.ReadyTimeout, err, s.lastWords()))
+				return
+			}
+		case err := <-hangs:
+			if hangs = nil; err != nil {
+				s.stop(p)
+				s.failed(fmt.Errorf("%s runs but does not answer: %w%s", s.cfg.Name, err, s.lastWords()))
 				return
 			}
 		}

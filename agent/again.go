@@ -1,0 +1,67 @@
+package agent
+
+import (
+	"time"
+
+	"syncagent/agent/root"
+	"syncagent/agent/tree"
+)
+
+// What is left of a session on the slave after its run was cut off may still put
+// old content over what a later run sent: a receiver that hangs holds a complete
+// file and only has to rename it.
+const (
+	// cutRest is what our own receiver has to end such a session before the next
+	// try; it looks twice a second.
+	cutRest = 2 * time.Second
+	// againOurs and againForeign are when the paths of the run are sent once
+	// more. A foreign daemon ends what is left of a session by its time-out at
+	// best: ten minutes are more than any that is usual.
+	againOurs    = 10 * time.Second
+	againForeign = 10 * time.Minute
+)
+
+// unsure keeps the paths of a run that was cut off, to be sent once more.
+type unsure struct {
+	set *tree.Set
+	at  time.Time // when; zero for never
+	old time.Time // when the first of them was cut off
+}
+
+// cutOff notes that nobody knows how a run of these entries ends on the slave.
+// Needs the lock.
+func (r *Replica) cutOff(entries []root.Entry, now time.Time) {
+	for _, e := range entries {
+		if e.Path != tree.Root {
+			r.unsure.set.Mark(e.Path, e.What)
+		}
+	}
+	if r.unsure.set.Len() == 0 {
+		return
+	}
+	wait := againForeign
+	if r.remote.ours {
+		wait = againOurs
+	}
+	r.unsure.at = now.Add(wait)
+	if r.unsure.old.IsZero() {
+		r.unsure.old = now
+	}
+	if rest := now.Add(cutRest); r.outage.err != nil && r.outage.notBefore.Before(rest) {
+		r.outage.notBefore = rest
+	}
+	r.log.Debug("a run was cut off, its paths are sent once more", "marks", r.unsure.set.Len(), "in", wait)
+}
+
+// resend puts them back into the set when it is time, and returns when that is.
+// Needs the lock.
+func (r *Replica) resend(now time.Time) time.Time {
+	if r.unsure.at.IsZero() || r.unsure.at.After(now) {
+		return r.unsure.at
+	}
+	r.unsure.at, r.unsure.old = time.Time{}, time.Time{}
+	for _, m := range r.unsure.set.Take() {
+		r.mark(m.Path, m.What)
+	}
+	return time.Time{}
+}

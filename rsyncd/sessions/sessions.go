@@ -1,0 +1,110 @@
+package sessions
+
+import (
+	"context"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"syncagent/agent/proc"
+)
+
+const (
+	// grace is what a session gets to remove its temporary file.
+	grace = time.Second
+	// endWait bounds the wait for killed processes: one that waits for a disk
+	// dies only when that answers.
+	endWait = 3 * time.Second
+	poll    = 10 * time.Millisecond
+)
+
+// Watch ends the sessions of a daemon whose client is gone.
+type Watch struct {
+	Daemon func() int // its process id, 0 while there is none
+	Every  time.Duration
+	Log    *slog.Logger
+
+	suspects map[proc.Member]string // with the socket that is dead
+}
+
+// Run looks until ctx ends.
+func (w *Watch) Run(ctx context.Context) error {
+	tick := time.NewTicker(w.Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := w.look(); err != nil {
+			w.Log.Debug("sessions cannot be looked at", "error", err)
+		}
+	}
+}
+
+// look kills what was dead at the last look and still is.
+func (w *Watch) look() error {
+	list := members(w.Daemon())
+	if len(list) == 0 {
+		w.suspects = nil
+		return nil
+	}
+	t, err := readTable()
+	if err != nil {
+		return err
+	}
+	dead := map[proc.Member]string{}
+	for _, m := range list {
+		inode := t.deadEnd(m.PID)
+		if inode == "" {
+			continue
+		}
+		if dead[m] = inode; w.suspects[m] != inode {
+			continue
+		}
+		w.Log.Warn("ending what is left of a session whose master is gone", "pid", m.PID, "peer", t.tcp[inode].peer)
+		_ = m.Signal(syscall.SIGKILL) // it has ended by itself then
+	}
+	w.suspects = dead
+	return nil
+}
+
+// members are all processes of the daemon's group but itself.
+func members(daemon int) []proc.Member {
+	if daemon == 0 {
+		return nil
+	}
+	return proc.Members(daemon)
+}
+
+// End ends every session of a daemon and returns how many processes it ended. The
+// daemon itself goes on.
+func End(ctx context.Context, daemon int) int {
+	list := members(daemon)
+	for _, m := range list {
+		_ = m.Signal(syscall.SIGTERM) // one that has ended is what is wanted
+	}
+	await(ctx, list, grace)
+	for _, m := range list {
+		_ = m.Signal(syscall.SIGKILL)
+	}
+	await(ctx, list, endWait)
+	return len(list)
+}
+
+func await(ctx context.Context, list []proc.Member, most time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for _, m := range list {
+		for m.Alive() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}
+}
