@@ -68,6 +68,7 @@ type fakeSlave struct {
 	notAsked error         // of Victims
 	delay    time.Duration // of every call
 	during   func()        // called in the middle of Send
+	cut      bool          // Send does not know how it ends
 	closed   tree.Path     // a directory of the master that cannot be read
 	telling  time.Duration // how long Compare takes to tell what it has found
 	carrying time.Duration // how long a bulk run takes
@@ -101,7 +102,7 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) (out 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sent = append(f.sent, b)
-	out.Stats.Runs = 1
+	out.Stats.Runs, out.Cut = 1, f.cut
 	if f.during != nil {
 		f.during()
 	}

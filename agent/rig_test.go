@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -136,6 +137,13 @@ func (b *rig) change(do func(*fakeSlave)) {
 
 func (b *rig) answers(probe func(context.Context) (rsync.Greeting, error)) {
 	b.change(func(*fakeSlave) { b.probe = probe })
+}
+
+// answersLines is a daemon with this message of the day.
+func (b *rig) answersLines(motd string) {
+	b.answers(func(context.Context) (rsync.Greeting, error) {
+		return rsync.Greeting{MOTD: strings.Split(motd, "\n")}, nil
+	})
 }
 
 func (b *rig) prober() func(context.Context) (rsync.Greeting, error) {
