@@ -113,7 +113,7 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) (out 
 	if err := cmpErr(walkErr, endErr); err != nil {
 		out.Err = &rsync.Error{Class: rsync.SourceGone, Err: err}
 	}
-	f.all(&out, slices.Concat(b.Send, b.Attrs), tree.Content, func(p tree.Path) {
+	f.all(&out, slices.Concat(b.Send, b.Replace, b.Attrs), tree.Content, func(p tree.Path) {
 		if content, there := master[p]; there && content != begun[p] {
 			f.copy(&out, begun, p, b)
 			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content, Class: rsync.Transient, Text: "changed while it was sent"})
@@ -121,7 +121,13 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) (out 
 		}
 		f.copy(&out, master, p, b)
 	})
-	f.all(&out, b.Gone, tree.Content, func(p tree.Path) { f.remove(&out, p, b.MaxDelete) })
+	f.all(&out, b.Gone, tree.Content, func(p tree.Path) {
+		if b.Flat && len(f.has.below(p)) > 1 {
+			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content | tree.Deep, Class: rsync.Partial})
+			return
+		}
+		f.remove(&out, p, b.MaxDelete)
+	})
 	if i := slices.IndexFunc(out.Failed, func(f rsync.Failure) bool { return f.Class == rsync.DiskFull }); i >= 0 && out.Err == nil {
 		defer func() { out.Err = &rsync.Error{Class: rsync.DiskFull, Text: "no space left on device"} }()
 	}
@@ -203,7 +209,7 @@ func (f *fakeSlave) copy(out *rsync.Outcome, master entries, p tree.Path, b rsyn
 		return
 	}
 	if f.has[p] == isDir && content != isDir && len(f.has.below(p)) > 1 {
-		if len(b.Gone) == 0 && !b.Replace {
+		if !slices.Contains(b.Replace, p) {
 			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content | tree.Deep, Class: rsync.Partial})
 			return
 		}

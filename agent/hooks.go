@@ -302,7 +302,7 @@ func (r *Replica) tell(entries []root.Entry, w work, failed []rsync.Failure, dir
 			}
 		}
 	}
-	add(hook.Put, w.send.Send)
+	add(hook.Put, slices.Concat(w.send.Send, w.send.Replace))
 	add(hook.Attrs, w.send.Attrs)
 	add(hook.Delete, w.send.Gone)
 	add(hook.Tree, w.send.Deep)

@@ -183,7 +183,7 @@ func (r *Replica) count(w work, out rsync.Outcome, dirty map[tree.Path]bool, now
 	if !w.bulk { // which deletes nothing
 		r.gate.spent(s.Deletes, now)
 	}
-	r.gate.confirmed(w.send.Gone, w.send.Send, dirty)
+	r.gate.confirmed(w.send.Gone, slices.Concat(w.send.Send, w.send.Replace), dirty)
 }
 
 // recovered ends an outage. Needs the lock.

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"syncagent/agent/root"
@@ -18,6 +19,7 @@ func (r *Replica) pass(ctx context.Context, v *view, w *work) error {
 		return nil
 	}
 	if n, ok := r.countable(cands); ok {
+		w.send.Flat = !slices.ContainsFunc(cands, wasDirectory)
 		for _, e := range cands {
 			w.send.Gone = append(w.send.Gone, e.Path)
 		}
@@ -79,6 +81,7 @@ func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.En
 	r.counts.connections++
 	go_, n := r.judge(spare(victims, r.module.Rules))
 	w.send.Gone = append(w.send.Gone, go_...)
+	w.send.Flat = n == len(go_)
 	if len(go_) > 0 {
 		w.send.MaxDelete = r.gate.backstop(n, r.sweeps.entries, time.Now())
 	}

@@ -92,7 +92,7 @@ func (r *Replica) send(ctx context.Context, v *view, b rsync.Batch) rsync.Outcom
 	if out.Err != nil && !pathsOnly(out.Err.Class) {
 		return unsent(out, b.Gone)
 	}
-	return join(out, r.slave.Send(ctx, v.Dir(), rsync.Batch{Gone: b.Gone, MaxDelete: b.MaxDelete}))
+	return join(out, r.slave.Send(ctx, v.Dir(), rsync.Batch{Gone: b.Gone, Flat: b.Flat, MaxDelete: b.MaxDelete}))
 }
 
 // unsent adds paths that were not tried to a failed outcome.

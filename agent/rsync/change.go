@@ -4,7 +4,7 @@ import "strings"
 
 // Empty reports whether the batch asks for nothing.
 func (b Batch) Empty() bool {
-	return len(b.Send)+len(b.Attrs)+len(b.Gone)+len(b.Deep) == 0
+	return len(b.Send)+len(b.Replace)+len(b.Attrs)+len(b.Gone)+len(b.Deep) == 0
 }
 
 // Temporary reports whether the name is one that a receiver gives a file until

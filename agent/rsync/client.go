@@ -74,8 +74,8 @@ func def(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Batch is what one Send is to make equal on the slave. Each of the first
-// three must hold no path below an entry of Deep.
+// Batch is what one Send is to make equal on the slave. No path but those of Deep
+// may lie below an entry of Deep.
 type Batch struct {
 	Send  []tree.Path // content may differ
 	Attrs []tree.Path // only mode, owner, times or extended attributes may differ
@@ -90,9 +90,12 @@ type Batch struct {
 	// Bulk says that the batch takes long, so that it leaves the connections that
 	// wait to those that hurry.
 	Bulk bool
-	// Replace lets a directory of the slave that is not empty make way for a
-	// path of Send that is none. Paths in Gone imply it.
-	Replace bool
+	// Replace is like Send, but what stands in the way of one of these paths goes,
+	// a directory with all that is in it included.
+	Replace []tree.Path
+	// Flat says that no path of Gone is a directory that holds something. One that
+	// does nevertheless stays and has failed. It saves a run.
+	Flat bool
 }
 
 // Failure is a path that the slave does not have as it should.
@@ -161,8 +164,9 @@ type Diff struct {
 // for every path of b. Rsync reads below dir itself, so a path that is
 // replaced meanwhile changes nothing.
 //
-// One run sends Send and Gone, a second Attrs, a third Deep, each only when
-// it has something to do; a dry run then lists what is left below the deep
+// One run sends Send, with Gone if that is Flat; a second one, which alone may
+// remove a directory with content, Replace and else Gone; a third Attrs, a fourth
+// Deep; each only when it has something to do; a dry run then lists what is left below the deep
 // marks, and another one says what is left when a run was not clean. When a
 // run fails for the whole target the following ones are not tried.
 func (c *Client) Send(ctx context.Context, dir *os.File, b Batch) Outcome {

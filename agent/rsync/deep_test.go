@@ -105,7 +105,7 @@ func TestDeepReportsTypeSwap(t *testing.T) {
 	if len(o.Failed) != 1 || o.Failed[0].What&tree.Deep == 0 {
 		t.Errorf("without leave to replace a directory: failed %v", o.Failed)
 	}
-	w.clean(w.send(rsync.Batch{Send: paths("a/f"), Replace: true}))
+	w.clean(w.send(rsync.Batch{Replace: paths("a/f")}))
 	w.same()
 }
 

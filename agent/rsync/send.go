@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"syncagent/agent/tree"
 )
@@ -23,14 +24,14 @@ type sending struct {
 
 func (s *sending) run() Outcome {
 	s.failed = map[tree.Path]int{}
-	s.guard = newGuard(s.dir, len(s.batch.Send)+len(s.batch.Attrs))
+	s.guard = newGuard(s.dir, len(s.batch.Send)+len(s.batch.Replace)+len(s.batch.Attrs))
 	s.batch.Deep = s.sendable(s.batch.Deep)
-	for _, paths := range []*[]tree.Path{&s.batch.Send, &s.batch.Attrs, &s.batch.Gone} {
+	for _, paths := range []*[]tree.Path{&s.batch.Send, &s.batch.Replace, &s.batch.Attrs, &s.batch.Gone} {
 		*paths = slices.DeleteFunc(s.sendable(*paths), isRoot)
 	}
 	s.sortDeep()
 	var stop *Error
-	for _, step := range []func(*Error) *Error{s.sendContent, s.sendAttrs, s.sendDeep} {
+	for _, step := range []func(*Error) *Error{s.sendContent, s.sendForced, s.sendAttrs, s.sendDeep} {
 		err := step(stop)
 		s.keep(err)
 		if err != nil && err.Class != Partial {
@@ -114,19 +115,45 @@ func (s *sending) remembered(paths []tree.Path, what tree.What) []tree.Path {
 	})
 }
 
-// sendContent runs Send and Gone. A slave that cannot delete listed paths
-// still gets the content.
+// sendContent runs Send, and what of Gone needs no force.
 func (s *sending) sendContent(stop *Error) *Error {
-	gone := topmost(s.batch.Gone)
+	var gone []tree.Path
+	if s.batch.Flat {
+		gone = topmost(s.batch.Gone)
+	}
+	return s.sendListed(stop, mode{again: true}, s.batch.Send, gone)
+}
+
+// sendForced runs what may remove a directory with all that is in it. With --force
+// rsync would do so for every path of a run, so only those stand in this one that
+// the caller knows about.
+func (s *sending) sendForced(stop *Error) *Error {
+	var gone []tree.Path
+	if !s.batch.Flat {
+		gone = topmost(s.batch.Gone)
+	}
+	return s.sendListed(stop, mode{again: true, force: true}, s.batch.Replace, gone)
+}
+
+// sendListed runs paths that are there and paths that are gone. A slave that cannot
+// delete listed paths still gets the content.
+func (s *sending) sendListed(stop *Error, m mode, paths, gone []tree.Path) *Error {
 	if stop != nil {
-		s.failAll(s.batch.Send, tree.Content, stop)
+		s.failAll(paths, tree.Content, stop)
 		s.failAll(gone, tree.Content, stop)
 		return nil
 	}
-	send := s.remembered(s.batch.Send, tree.Content)
-	m := mode{again: true, force: s.batch.Replace || len(gone) > 0, gone: len(gone) > 0, maxDelete: s.batch.MaxDelete, bulk: s.batch.Bulk}
+	send := s.remembered(paths, tree.Content)
+	m.gone = len(gone) > 0
+	m.bulk = s.batch.Bulk
+	if m.gone || m.force {
+		m.maxDelete = s.batch.MaxDelete
+	}
 	l := &listed{sending: s, mode: m, what: tree.Content, send: send, gone: gone}
 	rep := l.run()
+	if rep.cannotDelete(gone) {
+		rep.err = &Error{Class: Incompatible, Code: 2, Text: rep.err.Text, Hint: hintMissing, Err: rep.err.Err}
+	}
 	if rep.err != nil && rep.err.Class == Incompatible && len(gone) > 0 && len(send) > 0 {
 		s.failAll(gone, tree.Content, rep.err)
 		s.keep(rep.err)
@@ -138,6 +165,15 @@ func (s *sending) sendContent(stop *Error) *Error {
 	s.checkMoved(send, tree.Content)
 	s.checkBack(gone)
 	return err
+}
+
+// cannotDelete recognises a slave that takes a listed path which is missing for a
+// file of no kind: it knows no --delete-missing-args, and was given nothing else
+// that would make it say so.
+func (r *report) cannotDelete(gone []tree.Path) bool {
+	return r.err != nil && slices.ContainsFunc(r.named, func(e PathError) bool {
+		return strings.HasPrefix(e.Text, "skipping non-regular file") && slices.Contains(gone, e.Path)
+	})
 }
 
 func (s *sending) sendAttrs(stop *Error) *Error {

@@ -23,7 +23,7 @@ func TestSendAndDelete(t *testing.T) {
 	o := w.send(rsync.Batch{Send: paths("top", "a/b/new"), Gone: paths("a/dir", "a/old", "never")})
 	w.clean(o)
 	w.same()
-	want := rsync.Stats{Files: 2, Deletes: 4, Created: 3, Runs: 1, Bytes: 2}
+	want := rsync.Stats{Files: 2, Deletes: 4, Created: 3, Runs: 2, Bytes: 2}
 	if o.Stats != want {
 		t.Errorf("stats %+v, want %+v", o.Stats, want)
 	}
@@ -137,10 +137,10 @@ func TestTypeSwaps(t *testing.T) {
 		for to, second := range make {
 			w.remove("x")
 			must(t, first(name))
-			w.clean(w.send(rsync.Batch{Deep: paths("x"), Replace: true}))
+			w.clean(w.send(rsync.Batch{Replace: paths("x")}))
 			w.remove("x")
 			must(t, second(name))
-			w.clean(w.send(rsync.Batch{Send: paths("x"), Replace: true}))
+			w.clean(w.send(rsync.Batch{Replace: paths("x")}))
 			if to == "dir" {
 				w.clean(w.send(rsync.Batch{Deep: paths("x")}))
 			}
@@ -328,4 +328,44 @@ func TestHardLinksAndAttributes(t *testing.T) {
 		t.Error("the links were separated")
 	}
 	w.clean(w.send(rsync.Batch{Attrs: paths("d/x", "d/y"), Deep: paths("d")}))
+}
+
+// A directory that only the slave has stands where a listed file goes: it stays,
+// whatever else is deleted in the same batch.
+func TestDeletesForceNoOtherPath(t *testing.T) {
+	for _, flat := range []bool{false, true} {
+		t.Run(fmt.Sprintf("flat %v", flat), func(t *testing.T) {
+			w := newWorld(t)
+			w.write("a", "file here")
+			w.write("b", "another")
+			w.slave("a/theirs", "directory there")
+			w.slave("old", "x")
+			o := w.send(rsync.Batch{Send: paths("a", "b"), Gone: paths("old"), Flat: flat, MaxDelete: 100})
+			if got := failedPaths(o); !slices.Equal(got, []string{"a"}) {
+				t.Errorf("failed %q, %v", got, o.Err)
+			}
+			if _, err := os.Stat(filepath.Join(w.dst, "a/theirs")); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(filepath.Join(w.dst, "old")); err == nil {
+				t.Error("old is still there")
+			}
+		})
+	}
+}
+
+// A path that was taken for a file and is a directory with content stays.
+func TestFlatDeleteSparesDirectories(t *testing.T) {
+	w := newWorld(t)
+	w.slave("d/theirs", "x")
+	w.slave("empty", "x")
+	o := w.send(rsync.Batch{Gone: paths("d", "empty"), Flat: true})
+	if got := failedPaths(o); !slices.Equal(got, []string{"d"}) || o.Stats.Runs > 2 {
+		t.Errorf("failed %q, %v, %+v", got, o.Err, o.Stats)
+	}
+	if _, err := os.Stat(filepath.Join(w.dst, "d/theirs")); err != nil {
+		t.Error(err)
+	}
+	w.clean(w.send(rsync.Batch{Gone: paths("d")}))
+	w.same()
 }
