@@ -235,6 +235,7 @@ func optionsOf(m config.Module, t config.Target) rsync.Options {
 	o := m.Rsync
 	return rsync.Options{
 		Filter: m.Rules.Args(), Compress: cmp.Or(t.Compress, o.Compress), Bwlimit: t.Bwlimit, Xattrs: o.Xattrs, ACLs: o.ACLs,
+		BackupDir: m.BackupDir,
 		HardLinks: o.HardLinks, NumericIDs: o.NumericIDs, Extra: append(wireArgs(t.Wire), o.Extra...),
 		Timeout: 60 * time.Second, ConnectTimeout: 10 * time.Second, Stall: 90 * time.Second,
 	}

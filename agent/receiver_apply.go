@@ -118,6 +118,7 @@ func (r *Receiver) supervise(ctx context.Context, spawner *proc.Spawner) error {
 	g.Go(func() error { return daemon.Run(ctx) })
 	g.Go(func() error { return r.rotate(ctx) })
 	g.Go(func() error { return dead.Run(ctx) })
+	g.Go(func() error { return r.prune(ctx) })
 	g.Go(func() error { return r.custody.attend(ctx, r.pace.roots, r.current, r.reapply) })
 	if managed() {
 		g.Go(func() error { return r.replaced(ctx) })

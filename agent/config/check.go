@@ -136,6 +136,19 @@ func remoteDir(text string) (string, *problem) {
 	return text, nil
 }
 
+// backupDir is a folder in a tree; what is in it must be said by a filter rule
+// without wildcards.
+func backupDir(text string) (string, *problem) {
+	text, bad := remoteDir(text)
+	if bad != nil || text == "" {
+		return text, bad
+	}
+	if !madeOf(text, "._-/") || text[0] == '-' {
+		return "", &problem{quote(text) + " cannot be the folder of backups", "take letters, digits, dots, dashes and underscores, as in .trash"}
+	}
+	return text, nil
+}
+
 // checkName is the charset of modules and targets: names become rsync modules
 // and files of the state.
 func checkName(name string) *problem {

@@ -3,6 +3,8 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -102,10 +104,18 @@ func dropEmpty(n *yaml.Node) *yaml.Node {
 	return n
 }
 
+// withoutBackups leaves out what says nothing where no backups are kept.
+func withoutBackups(fields []field, dir string) []field {
+	if dir != "" {
+		return fields
+	}
+	return slices.DeleteFunc(fields, func(f field) bool { return strings.HasPrefix(f.name, "backup_") })
+}
+
 func encodeModules(modules []ModuleSpec) *yaml.Node {
 	n := mapping()
 	for _, m := range modules {
-		one := encodeFields(moduleFields(&m))
+		one := encodeFields(withoutBackups(moduleFields(&m), m.BackupDir))
 		scratch := defaultSettings()
 		put(n, m.Name, encodeOverrides(one, "", settingsFields(&scratch), m.Overrides))
 	}
@@ -150,7 +160,7 @@ func encodeDests(dests []ModuleDest) *yaml.Node {
 func encodeReceived(modules []ReceiverModule) *yaml.Node {
 	n := mapping()
 	for _, m := range modules {
-		put(n, m.Name, flow(dropEmpty(encodeFields(receivedFields(&m)))))
+		put(n, m.Name, flow(dropEmpty(encodeFields(withoutBackups(receivedFields(&m), m.BackupDir)))))
 	}
 	return n
 }

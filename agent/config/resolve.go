@@ -30,10 +30,10 @@ func (m *Master) module(spec ModuleSpec) (Module, Faults) {
 	key := join("modules", spec.Name)
 	mod := Module{
 		Name: spec.Name, Path: spec.Path, Delete: spec.Delete, Settings: m.Settings,
-		Filter: spec.Filter, Rsync: spec.Rsync, Hooks: spec.Hooks,
+		Filter: spec.rules(), BackupDir: spec.BackupDir, Rsync: spec.Rsync, Hooks: spec.Hooks,
 	}
 	faults := m.override(key, &mod.Settings, spec.Overrides)
-	rules, err := filter.Compile(spec.Filter)
+	rules, err := filter.Compile(mod.Filter)
 	if err != nil {
 		faults = append(faults, m.origin.fault(key+".filter", problem{err.Error(), "mend the rule"}))
 	}
@@ -80,6 +80,15 @@ func (spec ModuleSpec) dests(targets []TargetSpec) []ModuleDest {
 		list[i].Target = t.Name
 	}
 	return list
+}
+
+// rules are the filter with what keeps the backups out of it: they are neither
+// sent nor deleted, whatever the user's own rules say.
+func (spec ModuleSpec) rules() []string {
+	if spec.BackupDir == "" {
+		return spec.Filter
+	}
+	return append([]string{"- /" + spec.BackupDir}, spec.Filter...)
 }
 
 // target returns the index of the target called name, or -1.

@@ -126,6 +126,7 @@ func moduleFields(m *ModuleSpec) []field {
 		text("path", &m.Path, dataPath, "root of the tree"),
 		{name: "targets", doc: "left out: all of them", custom: destsField(m)},
 		truth("delete", &m.Delete, "delete on the targets what is gone here"),
+		text("backup_dir", &m.BackupDir, backupDir, "folder on the targets that keeps what is overwritten or deleted; empty keeps nothing"),
 		{name: "filter", doc: "rsync's filter rules, the first match wins", list: &listField{p: &m.Filter, check: filterRule}},
 		text("transport", &m.Transport, transport, "daemon or ssh, instead of what each target says"),
 		{name: "hooks", doc: "what runs after a push", custom: hooksField(&m.Hooks, false)},
@@ -181,5 +182,7 @@ func receivedFields(m *ReceiverModule) []field {
 		text("gid", &m.GID, account, "group that writes below it"),
 		truth("chroot", &m.Chroot, "confine the daemon to the directory; keeps symlinks exactly"),
 		truth("read_only", &m.ReadOnly, "refuse to be written to"),
+		text("backup_dir", &m.BackupDir, backupDir, "the masters' backup_dir, below this directory"),
+		span("backup_keep", &m.BackupKeep, "how long backups stay there; off is for ever"),
 	}
 }

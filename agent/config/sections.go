@@ -148,7 +148,7 @@ func receivedField(r *Receiver) *customField {
 
 // NewReceiverModule returns a module with its defaults.
 func NewReceiverModule(name, path string) ReceiverModule {
-	return ReceiverModule{Name: name, Path: path, UID: "root", GID: "root", Chroot: true}
+	return ReceiverModule{Name: name, Path: path, UID: "root", GID: "root", Chroot: true, BackupKeep: 30 * Day}
 }
 
 // filterRule compiles one rule alone, so that a fault has its line.

@@ -110,7 +110,10 @@ type ModuleSpec struct {
 	Targets []ModuleDest // nil: every target, module of the same name, its root
 	Delete  bool
 	Filter  []string // rsync's filter language, first match wins
-	Rsync   RsyncOptions
+	// BackupDir is where a target keeps what is overwritten or deleted, below where
+	// the module goes; "" keeps nothing.
+	BackupDir string
+	Rsync     RsyncOptions
 	// Transport is how the module reaches its targets, "" as each target says.
 	Transport string
 	Hooks     []Hook
@@ -142,11 +145,12 @@ type Module struct {
 	Name, Path string
 	Delete     bool
 	Settings
-	Filter  []string // the text of Rules
-	Rules   *filter.Rules
-	Rsync   RsyncOptions
-	Targets []Target
-	Hooks   []Hook
+	Filter    []string // the text of Rules, BackupDir's first
+	Rules     *filter.Rules
+	BackupDir string
+	Rsync     RsyncOptions
+	Targets   []Target
+	Hooks     []Hook
 }
 
 // Target is where one module goes, with everything filled in.
@@ -197,6 +201,10 @@ type ReceiverModule struct {
 	GID      string
 	Chroot   bool
 	ReadOnly bool
+	// BackupDir is where masters put what they overwrite and delete, below Path; what
+	// lies there longer than BackupKeep is removed. "" or 0 removes nothing.
+	BackupDir  string
+	BackupKeep Duration
 }
 
 // NewMaster returns the defaults.

@@ -25,7 +25,10 @@ type Options struct {
 	ACLs       bool
 	HardLinks  bool
 	NumericIDs bool
-	Extra      []string // further long options, none that changes which files are sent or deleted
+	// BackupDir, below the destination, takes what is overwritten or deleted, in a
+	// folder named by the hour; "" for nothing. Keep it out by Filter.
+	BackupDir string
+	Extra     []string // further long options, none that changes which files are sent or deleted
 
 	Timeout        time.Duration // rsync's own I/O timeout; 0: one minute
 	ConnectTimeout time.Duration // 0: ten seconds

@@ -24,6 +24,11 @@ var sourceArg = fmt.Sprintf("/proc/self/fd/%d/", sourceFD)
 // so that a name may hold the separator.
 const outFormat = "--out-format=%i|%n|%l"
 
+// BackupLayout is how a folder of backups is named, in UTC, as time.Format takes
+// it. An hour is long enough to find a removal in one place, and short enough for
+// the last good version to outlive what is written over it in the end.
+const BackupLayout = "2006-01-02T15Z"
+
 // mode is what differs between the runs.
 type mode struct {
 	dry       bool
@@ -59,6 +64,9 @@ func (c *Client) args(m mode) []string {
 	}
 	if m.maxDelete > 0 {
 		args = append(args, "--max-delete="+strconv.Itoa(m.maxDelete))
+	}
+	if o.BackupDir != "" && !m.dry {
+		args = append(args, "--backup", "--backup-dir="+o.BackupDir+"/"+time.Now().UTC().Format(BackupLayout))
 	}
 	if m.deep {
 		args = append(args, filterArgs(strings.FieldsFunc(m.leave, isNUL))...)

@@ -369,3 +369,35 @@ func TestFlatDeleteSparesDirectories(t *testing.T) {
 	w.clean(w.send(rsync.Batch{Gone: paths("d")}))
 	w.same()
 }
+
+// What is overwritten, deleted or makes way is kept; runs that only look leave
+// nothing.
+func TestBackups(t *testing.T) {
+	w := newWorld(t, "refuse options = "+refuse+" !backup !backup-dir")
+	w.opts.BackupDir = ".trash"
+	w.opts.Filter = []string{"- /.trash"}
+	w.write("f", "new")
+	w.write("way", "a file")
+	w.write("deep/f", "new")
+	for _, name := range []string{"f", "way/sub/theirs", "gone/sub/g", "deep/f"} {
+		w.slave(name, "old "+name)
+	}
+	_, err := w.client().Compare(t.Context(), w.root(), paths(""), false)
+	must(t, err)
+	if _, err := os.Stat(filepath.Join(w.dst, ".trash")); err == nil {
+		t.Error("a look left something")
+	}
+	w.clean(w.send(rsync.Batch{Send: paths("f"), Replace: paths("way"), Gone: paths("gone"), Deep: paths("deep")}))
+	for _, name := range []string{"f", "way/sub/theirs", "gone/sub/g", "deep/f"} {
+		found, _ := filepath.Glob(filepath.Join(w.dst, ".trash", "*Z", name))
+		if len(found) != 1 {
+			t.Errorf("%s is not kept", name)
+			continue
+		}
+		if got, _ := os.ReadFile(found[0]); string(got) != "old "+name {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	must(t, os.RemoveAll(filepath.Join(w.dst, ".trash")))
+	w.same()
+}
