@@ -167,6 +167,8 @@ func (g *guard) check(r *root.Root) (*view, error) {
 		}
 		v.lost = append(v.lost, d)
 	}
+	added := g.known.Added(now)
+	v.lost = append(v.lost, covering(r, added)...)
 	if len(v.lost) > 0 && g.accept {
 		return g.adopt(r, now)
 	}
@@ -175,10 +177,22 @@ func (g *guard) check(r *root.Root) (*view, error) {
 		return v, g.checkEmpty(r, now)
 	}
 	g.offered = nil
-	if len(g.known.Added(now)) > 0 {
+	if len(added) > 0 {
 		return g.adopt(r, now)
 	}
 	return v, g.checkEmpty(r, now)
+}
+
+// covering are the new mount points that hold nothing: what stood below them is not
+// gone, only hidden. Once something is in them they are what the module is now.
+func covering(r *root.Root, added []root.Mount) []root.Difference {
+	var list []root.Difference
+	for _, m := range added {
+		if bare, err := r.Bare(m.Path); err == nil && bare {
+			list = append(list, root.Difference{Path: m.Path, Problem: "an empty file system was mounted over it"})
+		}
+	}
+	return list
 }
 
 // changed answers a root that is not the known one.

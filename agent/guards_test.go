@@ -328,3 +328,29 @@ func TestReplacedDirectoryPassesTheGate(t *testing.T) {
 	l.must(l.sweep())
 	l.inSync()
 }
+
+// TestMountOverFilesDeletesNothing: a new disk hides what stood below it. The removal
+// is too small for the delete guard.
+func TestMountOverFilesDeletesNothing(t *testing.T) {
+	l := newLab(t, 1, "    delete_guard: off\n    warm: false\n")
+	l.fill("media", 5)
+	l.fill("app", 5)
+	l.start()
+	l.inSync()
+	inner := filepath.Join(l.root, "media")
+	l.mount(inner)
+	l.until("it is blocked", func(m status.Module) bool {
+		return m.Targets[0].State == status.Blocked && strings.Contains(m.Targets[0].LastError, "mounted over it")
+	})
+	l.must(l.sweep())
+	l.write("app/meanwhile", "flows on\n")
+	l.until("the rest flows on", func(status.Module) bool { return l.count(0, "app") == 6 })
+	if got := l.count(0, "media"); got != 5 {
+		t.Errorf("slave has %d of 5 files after a disk was mounted over them", got)
+	}
+	l.write("media/moved", "this is what is there now\n")
+	l.inSync()
+	if got := l.count(0, "media"); got != 1 {
+		t.Errorf("slave has %d files, the disk has one", got)
+	}
+}

@@ -277,7 +277,7 @@ func lostMounts(m config.Module, v *view) string {
 	for i, d := range v.lost {
 		names[i] = fmt.Sprintf("%s/%s (%s)", m.Path, d.Path, d.Problem)
 	}
-	return fmt.Sprintf("nothing is deleted below %s: mount it again, or accept it with \"agent approve --module %s\"", strings.Join(names, ", "), m.Name)
+	return fmt.Sprintf("nothing is deleted below %s: mount what belongs there, or accept it with \"agent approve --module %s\"", strings.Join(names, ", "), m.Name)
 }
 
 // note keeps why the module is blocked. When it no longer is, everybody tries

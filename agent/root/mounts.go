@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -162,4 +163,28 @@ func mountID(fd int) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("read the mount of a file: %s holds no mnt_id", name)
+}
+
+// bareEntry is what a file system holds that was just made.
+const bareEntry = "lost+found"
+
+// Bare reports whether p is a directory with nothing in it, as that of a file system
+// which was just made.
+func (r *Root) Bare(p tree.Path) (bool, error) {
+	dir, end := r.openDir(p)
+	if dir < 0 {
+		return false, end.err
+	}
+	defer r.closeDir(dir)
+	fd, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, fmt.Errorf("open %q to list it: %w", p, err)
+	}
+	f := os.NewFile(uintptr(fd), string(p))
+	defer f.Close()
+	names, err := f.Readdirnames(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("list %q: %w", p, err)
+	}
+	return len(names) == 0 || len(names) == 1 && names[0] == bareEntry, nil
 }
