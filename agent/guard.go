@@ -291,11 +291,14 @@ func (g *guard) confirm(v *view) error {
 		return g.unreadable(err)
 	}
 	changed := v.identity.Compare(now)
+	for _, m := range v.identity.Added(now) { // it may hide what was there when the look began
+		changed = append(changed, root.Difference{Path: m.Path, Problem: "a file system was mounted over it"})
+	}
 	if len(changed) == 0 {
 		return nil
 	}
 	d := changed[0]
-	return &blockedError{why: fmt.Sprintf("%s changed while it was looked at (%s): mount it again, nothing was deleted", filepath.Join(g.path, string(d.Path)), d.Problem)}
+	return &blockedError{why: fmt.Sprintf("%s changed while it was looked at (%s): nothing was deleted, it is looked at again", filepath.Join(g.path, string(d.Path)), d.Problem)}
 }
 
 func (g *guard) save(id root.Identity, entries int64) error {

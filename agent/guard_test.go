@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"syncagent/agent/config"
@@ -266,6 +267,21 @@ func TestConfirmSeesAnotherRoot(t *testing.T) {
 	g.replace()
 	if err := g.guard.confirm(v); err == nil {
 		t.Error("a root that was replaced meanwhile was not noticed")
+	}
+}
+
+// What is mounted while paths are looked up hides what stood there.
+func TestConfirmSeesAMountThatCame(t *testing.T) {
+	g := newGuarded(t, nil)
+	over := filepath.Join(g.dir, "media")
+	g.must(os.Mkdir(over, 0o755))
+	v, err := g.open()
+	g.must(err)
+	defer v.Close()
+	g.must(syscall.Mount("tmpfs", over, "tmpfs", 0, "size=1m"))
+	defer func() { g.must(syscall.Unmount(over, 0)) }()
+	if err := g.guard.confirm(v); err == nil {
+		t.Error("a mount that came meanwhile was not noticed")
 	}
 }
 
