@@ -45,7 +45,8 @@ func (w *Watch) Run(ctx context.Context) error {
 
 // look kills what was dead at the last look and still is.
 func (w *Watch) look() error {
-	list := members(w.Daemon())
+	daemon := w.Daemon()
+	list := members(daemon)
 	if len(list) == 0 {
 		w.suspects = nil
 		return nil
@@ -54,9 +55,10 @@ func (w *Watch) look() error {
 	if err != nil {
 		return err
 	}
+	ports := t.ports(daemon)
 	dead := map[proc.Member]string{}
 	for _, m := range list {
-		inode := t.deadEnd(m.PID)
+		inode := t.deadEnd(m.PID, ports)
 		if inode == "" {
 			continue
 		}

@@ -32,7 +32,7 @@ type table struct {
 
 type socket struct {
 	state, retries int
-	peer           string
+	port, peer     string // in hexadecimal
 }
 
 // dead reports whether nobody is at the other end.
@@ -40,8 +40,6 @@ func (s socket) dead() bool {
 	switch s.state {
 	case stateClose, stateCloseWait, stateLastAck, stateClosing:
 		return true
-	case stateListen:
-		return false
 	}
 	return s.retries >= silence
 }
@@ -77,7 +75,8 @@ func (t table) addTCP(f []string) {
 	state, err := strconv.ParseInt(f[3], 16, 32)
 	retries, err2 := strconv.ParseInt(f[6], 16, 32)
 	if err == nil && err2 == nil { // else the heading
-		t.tcp[f[9]] = socket{int(state), int(retries), f[2]}
+		_, port, _ := strings.Cut(f[1], ":")
+		t.tcp[f[9]] = socket{int(state), int(retries), port, f[2]}
 	}
 }
 
@@ -88,16 +87,34 @@ func (t table) addUnix(f []string) {
 	}
 }
 
-// deadEnd returns the inode of a socket of the process at whose other end nobody
-// is, "" if there is none. One that stands in no table was reset.
-func (t table) deadEnd(pid int) string {
+// ports are those that a process listens on.
+func (t table) ports(pid int) map[string]bool {
+	ports := map[string]bool{}
 	for _, inode := range sockets(pid) {
-		s, tcp := t.tcp[inode]
-		if tcp && s.dead() || !tcp && !t.unix[inode] {
-			return inode
+		if s, ok := t.tcp[inode]; ok && s.state == stateListen {
+			ports[s.port] = true
 		}
 	}
-	return ""
+	return ports
+}
+
+// deadEnd returns the inode of a session's connection to one of the ports if nobody
+// is at its other end, else "". A connection that stands in no table was reset. What
+// else a process holds, as to a directory service, says nothing.
+func (t table) deadEnd(pid int, ports map[string]bool) string {
+	reset := ""
+	for _, inode := range sockets(pid) {
+		s, tcp := t.tcp[inode]
+		switch {
+		case tcp && ports[s.port] && s.state != stateListen && s.dead():
+			return inode
+		case tcp && ports[s.port] && s.state != stateListen:
+			return ""
+		case !tcp && !t.unix[inode]:
+			reset = inode
+		}
+	}
+	return reset
 }
 
 // sockets lists the inodes of the sockets that a process holds.
