@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -298,4 +299,25 @@ func TestReplacedDirectoryIsAskedAboutAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDirectoryOfWhichOneFileWasSeenGoing: the batch can be taken before the rest of
+// a removal is marked. What is looked up then is the directory, and it goes in one run.
+func TestDirectoryOfWhichOneFileWasSeenGoing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		for _, name := range []string{"d/a", "d/b", "other"} {
+			b.both(name, "x")
+		}
+		b.swept(100)
+		b.remove("d")
+		b.Mark("d/a", tree.Content, true)
+		b.start()
+		synctest.Wait()
+		time.Sleep(100 * time.Millisecond)
+		b.equal()
+		if n := len(b.batches()); n != 1 {
+			t.Errorf("%d runs", n)
+		}
+	})
 }

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"syncagent/agent/root"
@@ -19,7 +18,6 @@ func (r *Replica) pass(ctx context.Context, v *view, w *work) error {
 		return nil
 	}
 	if n, ok := r.countable(cands); ok {
-		w.send.Flat = !slices.ContainsFunc(cands, wasDirectory)
 		for _, e := range cands {
 			w.send.Gone = append(w.send.Gone, e.Path)
 		}

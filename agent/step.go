@@ -192,7 +192,7 @@ func (r *Replica) sortPresent(w *work, e root.Entry) {
 // wasDirectory reports whether marks tell that a directory stood where now
 // something else does.
 func wasDirectory(e root.Entry) bool {
-	return e.Marks > 1 || slices.ContainsFunc(e.Batch, func(m tree.Mark) bool { return m.What&tree.Deep != 0 })
+	return e.Marks > 1 || slices.ContainsFunc(e.Batch, func(m tree.Mark) bool { return m.What&tree.Deep != 0 || m.Path != e.Path })
 }
 
 // link marks the other names of a file. Needs the lock.

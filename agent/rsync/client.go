@@ -97,7 +97,7 @@ type Batch struct {
 	// a directory with all that is in it included.
 	Replace []tree.Path
 	// Flat says that no path of Gone is a directory that holds something. One that
-	// does nevertheless stays and has failed. It saves a run.
+	// does nevertheless stays and has failed.
 	Flat bool
 }
 
@@ -167,8 +167,8 @@ type Diff struct {
 // for every path of b. Rsync reads below dir itself, so a path that is
 // replaced meanwhile changes nothing.
 //
-// One run sends Send, with Gone if that is Flat; a second one, which alone may
-// remove a directory with content, Replace and else Gone; a third Attrs, a fourth
+// One run sends Send and Gone; a second one, which alone may remove a directory
+// with content, Replace and what of Gone needs that; a third Attrs, a fourth
 // Deep; each only when it has something to do; a dry run then lists what is left below the deep
 // marks, and another one says what is left when a run was not clean. When a
 // run fails for the whole target the following ones are not tried.

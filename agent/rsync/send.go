@@ -18,6 +18,8 @@ type sending struct {
 	batch Batch
 	guard *guard
 
+	crowded []tree.Path // of Gone, what only a run with --force may remove
+
 	out    Outcome
 	failed map[tree.Path]int // index into out.Failed
 }
@@ -115,11 +117,16 @@ func (s *sending) remembered(paths []tree.Path, what tree.What) []tree.Path {
 	})
 }
 
-// sendContent runs Send, and what of Gone needs no force.
+// sendContent runs Send, and what of Gone needs no force. Directories that turn out
+// to hold something are left to the next run, unless the caller said that there are
+// none.
 func (s *sending) sendContent(stop *Error) *Error {
 	var gone []tree.Path
-	if s.batch.Flat {
+	if s.batch.Flat || len(s.batch.Send) > 0 {
 		gone = topmost(s.batch.Gone)
+		s.crowded = nil
+	} else {
+		s.crowded = topmost(s.batch.Gone)
 	}
 	return s.sendListed(stop, mode{again: true}, s.batch.Send, gone)
 }
@@ -128,11 +135,7 @@ func (s *sending) sendContent(stop *Error) *Error {
 // rsync would do so for every path of a run, so only those stand in this one that
 // the caller knows about.
 func (s *sending) sendForced(stop *Error) *Error {
-	var gone []tree.Path
-	if !s.batch.Flat {
-		gone = topmost(s.batch.Gone)
-	}
-	return s.sendListed(stop, mode{again: true, force: true}, s.batch.Replace, gone)
+	return s.sendListed(stop, mode{again: true, force: true}, s.batch.Replace, s.crowded)
 }
 
 // sendListed runs paths that are there and paths that are gone. A slave that cannot
@@ -151,6 +154,12 @@ func (s *sending) sendListed(stop *Error, m mode, paths, gone []tree.Path) *Erro
 	}
 	l := &listed{sending: s, mode: m, what: tree.Content, send: send, gone: gone}
 	rep := l.run()
+	if !m.force && !s.batch.Flat && len(gone) > 0 {
+		s.crowded = rep.crowded(gone)
+		left := newPathSet(s.crowded)
+		gone = slices.DeleteFunc(gone, func(p tree.Path) bool { return left[p] })
+		l.gone = gone
+	}
 	if rep.cannotDelete(gone) {
 		rep.err = &Error{Class: Incompatible, Code: 2, Text: rep.err.Text, Hint: hintMissing, Err: rep.err.Err}
 	}
@@ -165,6 +174,24 @@ func (s *sending) sendListed(stop *Error, m mode, paths, gone []tree.Path) *Erro
 	s.checkMoved(send, tree.Content)
 	s.checkBack(gone)
 	return err
+}
+
+// crowded takes out of the report the paths of gone that are directories with
+// content, which a run without --force leaves alone.
+func (r *report) crowded(gone []tree.Path) []tree.Path {
+	var list []tree.Path
+	listed := newPathSet(gone)
+	r.named = slices.DeleteFunc(r.named, func(e PathError) bool {
+		is := listed[e.Path] && strings.HasPrefix(e.Text, "cannot delete non-empty directory")
+		if is {
+			list = append(list, e.Path)
+		}
+		return is
+	})
+	if len(list) > 0 && len(r.named) == 0 && !r.odd && !r.noExtras && !r.limited && r.err != nil && r.err.Code == 0 {
+		r.err = nil // that was all
+	}
+	return list
 }
 
 // cannotDelete recognises a slave that takes a listed path which is missing for a
