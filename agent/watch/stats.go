@@ -117,3 +117,10 @@ func (o *outlet) emit(e Event) {
 	defer o.mu.Unlock()
 	o.sink(e)
 }
+
+// close drops what comes from here on.
+func (o *outlet) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sink = func(Event) {}
+}
