@@ -157,23 +157,35 @@ func TestFlushNeedsARun(t *testing.T) {
 func TestFlushCountsWhatIsQueued(t *testing.T) {
 	needFanotify(t, "")
 	var b *fanotifyBackend
-	h := startFanotify(t, Config{}, New(Config{}).pace, func(f *fanotifyBackend) { b = f })
+	reading, allow := make(chan struct{}), make(chan struct{})
+	reads := 0
+	h := startFanotify(t, Config{}, New(Config{}).pace, func(f *fanotifyBackend) {
+		b = f
+		f.read = func(fd int, buf []byte) (int, error) {
+			if reads++; reads == 2 {
+				close(reading)
+				<-allow
+			}
+			return unix.Read(fd, buf)
+		}
+	})
 	h.gate.Lock()
 	mkdir(t, h.root+"/first")
 	eventually(t, "the sink to be called", func() bool { return h.w.Stats().Events > 0 })
 	mkdir(t, h.root+"/second")
-	done := make(chan error, 1)
-	go func() {
-		_, err := b.flush(t.Context())
-		done <- err
-	}()
-	eventually(t, "the flush to be asked for", func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return len(b.flushes) > 0
-	})
+	f := &flush{done: make(chan struct{})}
+	b.mu.Lock()
+	b.flushes = append(b.flushes, f)
+	b.mu.Unlock()
 	h.gate.Unlock()
-	if err := <-done; err != nil || !h.covers("second") {
+	<-reading
+	select {
+	case <-f.done:
+		t.Error("answered before what is queued was read")
+	default:
+	}
+	close(allow)
+	if err := f.answered(t.Context()); err != nil || !h.covers("second") {
 		t.Errorf("flush: %v, reported %v", err, h.all())
 	}
 }
