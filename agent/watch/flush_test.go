@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,11 +159,11 @@ func TestFlushCountsWhatIsQueued(t *testing.T) {
 	needFanotify(t, "")
 	var b *fanotifyBackend
 	reading, allow := make(chan struct{}), make(chan struct{})
-	reads := 0
+	var armed atomic.Bool
 	h := startFanotify(t, Config{}, New(Config{}).pace, func(f *fanotifyBackend) {
 		b = f
 		f.read = func(fd int, buf []byte) (int, error) {
-			if reads++; reads == 2 {
+			if armed.CompareAndSwap(true, false) {
 				close(reading)
 				<-allow
 			}
@@ -177,6 +178,7 @@ func TestFlushCountsWhatIsQueued(t *testing.T) {
 	b.mu.Lock()
 	b.flushes = append(b.flushes, f)
 	b.mu.Unlock()
+	armed.Store(true)
 	h.gate.Unlock()
 	<-reading
 	select {
