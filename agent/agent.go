@@ -179,6 +179,7 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 		Count:   s.guard.count,
 		Size:    s.guard.size(),
 		Sees:    s.sees,
+		Until:   s.seenUntil,
 		Pushed:  s.hooks.push,
 	}
 	if s.module.Warm {

@@ -37,14 +37,19 @@ func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 		t.NextTry = status.Time{Time: r.outage.notBefore}
 	}
 	t.FailingPaths = r.failing()
-	if oldest := r.oldest(); !oldest.IsZero() {
+	oldest := r.oldest()
+	if unsettled && r.seenUntil != nil {
+		oldest = earliestOf(oldest, r.seenUntil())
+	}
+	if !oldest.IsZero() {
 		t.OldestPending = now.Sub(oldest).Seconds()
-		t.Lag = t.OldestPending
 	}
-	t.InSyncAsOf = status.Time{Time: r.counts.inSync}
-	if r.clean() && blocked == "" && !unsettled {
-		t.InSyncAsOf = status.Time{Time: r.asOf(now)}
+	inSync := r.counts.inSync
+	if r.clean() && blocked == "" && !(unsettled && r.seenUntil == nil) {
+		inSync = r.asOf(now)
 	}
+	t.InSyncAsOf = status.Time{Time: inSync}
+	t.Lag = r.lag(now, blocked, oldest, inSync).Seconds()
 	return t
 }
 

@@ -32,6 +32,7 @@ type sweepState struct {
 // if checksum is set. Asking again while one waits changes nothing.
 func (r *Replica) RequestSweep(checksum bool) {
 	r.mu.Lock()
+	r.noteEqual()
 	r.sweeps.wanted = true
 	r.sweeps.checksum = r.sweeps.checksum || checksum
 	r.mu.Unlock()
@@ -49,6 +50,7 @@ func (s *sweepState) oldest() time.Time {
 // missed says that changes were not seen, so that a sweep has to find them.
 // Needs the lock.
 func (r *Replica) missed() {
+	r.noteEqual()
 	if r.sweeps.missed.IsZero() {
 		r.sweeps.missed = time.Now()
 	}
@@ -82,6 +84,9 @@ func (r *Replica) sweeper(ctx context.Context) error {
 func (r *Replica) sweepDue(now time.Time) (wait time.Duration, some bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.paused {
+		return 0, false
+	}
 	if !r.sweeps.wanted {
 		if r.linksAt.IsZero() {
 			return 0, false
@@ -98,6 +103,9 @@ func (r *Replica) sweep(ctx context.Context) {
 		defer func() { <-r.places }()
 	case <-ctx.Done():
 		return
+	}
+	if _, some := r.sweepDue(time.Now()); !some {
+		return // paused while it waited for its place
 	}
 	checksum := r.sweepStart()
 	diff, err := r.compare(ctx, checksum)
@@ -177,6 +185,7 @@ func (v *view) reported(out rsync.Outcome) rsync.Outcome {
 
 // learn turns a comparison into marks. Needs the lock.
 func (r *Replica) learn(d rsync.Diff) {
+	missed := r.sweeps.finding
 	for _, c := range d.Differ {
 		r.mark(c.Path, differs(c))
 	}
@@ -186,6 +195,9 @@ func (r *Replica) learn(d rsync.Diff) {
 		r.gate.refresh(extras)
 	}
 	r.extras(extras)
+	if len(d.Differ)+len(extras) > 0 {
+		r.backdate(missed)
+	}
 	if d.Partial == nil && (!r.holdsFirst() || len(r.gate.held) == 0) {
 		r.sweeps.firstDone = true
 	}

@@ -88,9 +88,12 @@ func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 	swept := r.sweeps.done > sweeps && !r.sweeps.wanted && !r.sweeps.running
 	settled := r.marked() == 0 && len(r.retries) == r.failingCount()
 	down := r.outage.err != nil && r.tried > tried
-	u.Done = swept && settled || down
+	u.Done = swept && settled || down || r.paused
 	if u.Done {
 		u.Error, _ = r.lastError()
+	}
+	if r.paused {
+		u.Error, u.Equal = "it is paused: \"agent resume\" lets it go on", false
 	}
 	return u
 }

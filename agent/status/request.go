@@ -84,6 +84,7 @@ type Agent interface {
 	Snapshot() Snapshot
 	Sync(ctx context.Context, req SyncRequest, tell func(SyncUpdate)) error
 	Guard
+	Operated
 }
 
 // Guard is the part of an agent that holds things back.
