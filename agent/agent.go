@@ -148,6 +148,7 @@ func (m *Master) list() []*Source {
 // startModule starts a module's source and its replicas.
 func (m *Master) startModule(ctx context.Context, mod config.Module) {
 	s := newSource(mod, m.store, m.log)
+	s.failed = &failedLog{file: filepath.Join(m.config.StateDir, "failed.log")}
 	m.mu.Lock()
 	m.sources = append(m.sources, s)
 	m.mu.Unlock()

@@ -134,6 +134,7 @@ type retry struct {
 	since time.Time
 	tries int
 	next  time.Time // zero while it is back in the set
+	told  bool      // it was escalated
 }
 
 // remote is what the slave told of itself.

@@ -93,10 +93,7 @@ func (r *Replica) failing() []status.Failing {
 		if t.class == rsync.Transient {
 			continue
 		}
-		list = append(list, status.Failing{
-			Path: status.Path{Name: string(p)}, Class: t.class.String(), Error: t.text,
-			Since: status.Time{Time: t.since}, Tries: t.tries, Next: status.Time{Time: t.next},
-		})
+		list = append(list, t.shown(p))
 	}
 	slices.SortFunc(list, func(a, b status.Failing) int { return tree.Compare(tree.Path(a.Name), tree.Path(b.Name)) })
 	return list[:min(len(list), shownPaths)]

@@ -26,6 +26,7 @@ type Source struct {
 	guard  *guard
 	log    *slog.Logger
 	again  chan struct{} // the root may have changed
+	failed escalator     // told of paths that fail for long; may be nil
 	shared looks
 	hooks  *moduleHooks
 
@@ -323,6 +324,7 @@ func (s *Source) schedule(ctx context.Context) (stop func()) {
 	}
 	every(s.module.Sweep.Every.Std(), false)
 	every(s.module.Sweep.ChecksumEvery.Std(), true)
+	wg.Go(func() { s.minding(ctx) })
 	return func() { cancel(); wg.Wait() }
 }
 
