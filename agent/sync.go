@@ -31,7 +31,7 @@ func (m *Master) Sync(ctx context.Context, req status.SyncRequest, tell func(sta
 				serial(r.syncDry(ctx))
 				return
 			}
-			r.syncNow(ctx, serial)
+			r.syncNow(ctx, req.Checksum, serial)
 		})
 	}
 	wg.Wait()
@@ -51,13 +51,13 @@ func (m *Master) inScope(s status.Scope) []*Replica {
 }
 
 // syncNow asks for a sweep and follows it.
-func (r *Replica) syncNow(ctx context.Context, tell func(status.SyncUpdate)) {
+func (r *Replica) syncNow(ctx context.Context, checksum bool, tell func(status.SyncUpdate)) {
 	r.mu.Lock()
 	from := r.tried
 	sweeps := r.sweeps.done
 	r.mu.Unlock()
 	r.Recover()
-	r.RequestSweep(false)
+	r.RequestSweep(checksum)
 	for {
 		r.mu.Lock()
 		u, changed := r.syncState(from, sweeps), r.changed

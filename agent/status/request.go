@@ -21,6 +21,8 @@ func (s Scope) Holds(module, target string) bool {
 type SyncRequest struct {
 	Scope
 	DryRun bool `json:"dry_run,omitempty"`
+	// Checksum reads every byte on both sides.
+	Checksum bool `json:"checksum,omitempty"`
 }
 
 // SyncUpdate is one line of a sync's progress. The last one of a target has
