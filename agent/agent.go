@@ -102,6 +102,9 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, m.store.Close()) }()
+	if err := ownState(filepath.Join(m.config.StateDir, "machine"), machineIDFile); err != nil {
+		return err
+	}
 	record := recordFile(m.config.StateDir, "master")
 	if n, err := proc.EndLeftovers(record); err != nil {
 		return err

@@ -22,7 +22,7 @@ func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 	t := status.Target{
 		Name: r.target.Name, State: r.state(now),
 		Pending: r.pending(), Failing: r.failingCount(), HeldDeletes: r.gate.count(),
-		Links: r.remote.links, Owners: r.remote.owners, Sweep: r.progress(),
+		Links: r.remote.links, Owners: r.remote.owners, Sweep: r.progress(), Drift: r.sweeps.drift.shown(),
 		Batches: r.counts.batches, Files: r.counts.files, Bytes: r.counts.bytes,
 		Deletes: r.counts.deletes, Connections: r.counts.connections,
 	}

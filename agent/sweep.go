@@ -23,6 +23,7 @@ type sweepState struct {
 	firstDone bool        // what was on the slave before us has been dealt with
 	entries   int64       // of the module, as far as known
 	done      int64       // sweeps finished
+	drift     drift       // the last that one found
 	began     time.Time   // when the last complete one did
 	copied    []tree.Path // subtrees that were sent beside the running one
 	beside    int64       // pushes begun when the running one began, less one if one was under way
@@ -186,6 +187,7 @@ func (v *view) reported(out rsync.Outcome) rsync.Outcome {
 // learn turns a comparison into marks. Needs the lock.
 func (r *Replica) learn(d rsync.Diff) {
 	missed := r.sweeps.finding
+	r.drifted(d, missed)
 	for _, c := range d.Differ {
 		r.mark(c.Path, differs(c))
 	}

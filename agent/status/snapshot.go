@@ -61,6 +61,7 @@ type Target struct {
 	Links         string    `json:"links"`
 	Owners        string    `json:"owners"`
 	Sweep         Sweep     `json:"sweep"`
+	Drift         Drift     `json:"drift"`
 	Batches       int64     `json:"batches"`
 	Files         int64     `json:"files"`
 	Bytes         int64     `json:"bytes"`
@@ -80,6 +81,14 @@ type Sweep struct {
 	Entries    int64 `json:"entries"`
 	Of         int64 `json:"of"`
 	ETASeconds int64 `json:"eta_seconds"`
+}
+
+// Drift is what the last sweep that found any found changed on a slave by somebody
+// else. At is zero when none did.
+type Drift struct {
+	At     Time `json:"at"`
+	Differ int  `json:"differ"`
+	Extra  int  `json:"extra"`
 }
 
 // Failing is one path that a target does not accept.
