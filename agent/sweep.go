@@ -268,6 +268,9 @@ func (r *Replica) progress() status.Sweep {
 	s := status.Sweep{Running: r.sweeps.running}
 	if s.Running {
 		s.Of = r.sweeps.entries
+		// as long as the last one, rounded up: rsync does not say how far it is
+		left := r.links.took - time.Since(r.links.swept)
+		s.ETASeconds = int64(max(0, left+time.Second-1) / time.Second)
 	}
 	return s
 }
