@@ -123,12 +123,20 @@ func (r *Replica) where(p tree.Path) string {
 		return "held"
 	case failing:
 		return "failing"
-	case slices.ContainsFunc(r.flight.batch, covers):
+	case slices.ContainsFunc(r.lane.flight.batch, covers), slices.ContainsFunc(r.bulk.flight.batch, covers):
 		return "sending"
-	case slices.ContainsFunc(slices.Collect(r.set.All()), covers), r.surplus[p]:
+	case r.lane.waiting(covers), r.bulk.waiting(covers), r.surplus[p], r.hot.resting(p):
 		return "dirty"
 	case !r.sweeps.complete || !r.sweeps.oldest().IsZero():
 		return "sweep"
 	}
 	return "confirmed"
 }
+
+// waiting reports whether a mark that is not being sent satisfies covers.
+func (l *lane) waiting(covers func(tree.Mark) bool) bool {
+	return slices.ContainsFunc(slices.Collect(l.set.All()), covers) || slices.ContainsFunc(slices.Collect(l.waits.All()), covers)
+}
+
+// resting reports whether p has a mark that rests.
+func (h *hot) resting(p tree.Path) bool { return h.files[p] != nil && h.files[p].what != 0 }

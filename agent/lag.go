@@ -55,13 +55,6 @@ func latest(times ...time.Time) (last time.Time) {
 	return last
 }
 
-func earliestOf(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
 // allSeen reports whether the watcher notices every change.
 func allSeen(st watch.Stats) bool {
 	return st.BlindCount == 0 && st.Backend != string(watch.Poll) && !st.Remote

@@ -43,6 +43,7 @@ func (r *Replica) SetPaused(paused bool) error {
 		r.log.Info("target is paused or goes on", "paused", paused)
 	}
 	poke(r.wake)
+	poke(r.bulk.wake)
 	poke(r.sweepUp)
 	return r.save()
 }
@@ -88,6 +89,7 @@ func (r *Replica) retryAt(p tree.Path) (n int) {
 	}
 	r.mu.Unlock()
 	poke(r.wake)
+	poke(r.bulk.wake)
 	poke(r.sweepUp)
 	return n
 }
@@ -114,7 +116,15 @@ func withinModule(root, name string) (tree.Path, bool) {
 // backdate says that what was just marked has been dirty since some time. Needs the
 // lock.
 func (r *Replica) backdate(since time.Time) {
-	if !since.IsZero() && since.Before(r.marks.first) {
+	if since.IsZero() {
+		return
+	}
+	if since.Before(r.marks.first) {
 		r.marks.first = since
+	}
+	for _, f := range r.hot.files {
+		if f.what != 0 && since.Before(f.since) {
+			f.since = since
+		}
 	}
 }

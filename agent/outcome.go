@@ -35,7 +35,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	}
 	r.extras(out.Extras)
 	if len(out.Extras) > 0 {
-		r.backdate(r.flight.since)
+		r.backdate(w.since)
 	}
 	if down {
 		r.pause(out.Err)

@@ -418,7 +418,7 @@ func (r *Replica) clean() bool {
 
 func (r *Replica) state(now time.Time) status.State {
 	switch {
-	case r.paused && r.flight.marks == 0 && !r.sweeps.running:
+	case r.paused && r.flight.marks+r.bulk.flight.marks == 0 && !r.sweeps.running:
 		return status.Paused
 	case r.outage.err != nil && r.outage.blocked:
 		return status.Blocked

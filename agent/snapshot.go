@@ -39,7 +39,7 @@ func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 	t.FailingPaths = r.failing()
 	oldest := r.oldest()
 	if unsettled && r.seenUntil != nil {
-		oldest = earliestOf(oldest, r.seenUntil())
+		oldest = earliest(oldest, r.seenUntil())
 	}
 	if !oldest.IsZero() {
 		t.OldestPending = now.Sub(oldest).Seconds()

@@ -197,15 +197,12 @@ func (r *Replica) learn(d rsync.Diff) {
 		r.gate.refresh(extras)
 	}
 	r.extras(extras)
-	if len(d.Differ)+len(extras) > 0 {
-		r.backdate(missed)
-	}
 	if d.Partial == nil && (!r.holdsFirst() || len(r.gate.held) == 0) {
 		r.sweeps.firstDone = true
 	}
 	for _, f := range d.Failed {
 		f.What |= tree.Deep // of a directory, what is in it was skipped
-		r.refused(f, time.Time{}, false, time.Now())
+		r.refused(f, missed, false, time.Now())
 	}
 	if d.Partial == nil {
 		delete(r.retries, tree.Root)
@@ -213,6 +210,7 @@ func (r *Replica) learn(d rsync.Diff) {
 	if !r.sweeps.finding.IsZero() {
 		r.lookAgain()
 	}
+	r.backdate(missed)
 	r.sweeps.finding = time.Time{}
 	r.sweeps.complete = d.Partial == nil
 	r.sweeps.partial = d.Partial != nil && d.Partial.Class != rsync.SourceGone // that one is told when it is back
