@@ -102,6 +102,9 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, m.store.Close()) }()
+	if err := ownState(filepath.Join(m.config.StateDir, "machine"), machineIDFile); err != nil {
+		return err
+	}
 	record := recordFile(m.config.StateDir, "master")
 	if n, err := proc.EndLeftovers(record); err != nil {
 		return err
@@ -148,6 +151,7 @@ func (m *Master) list() []*Source {
 // startModule starts a module's source and its replicas.
 func (m *Master) startModule(ctx context.Context, mod config.Module) {
 	s := newSource(mod, m.store, m.log)
+	s.failed = &failedLog{file: filepath.Join(m.config.StateDir, "failed.log")}
 	m.mu.Lock()
 	m.sources = append(m.sources, s)
 	m.mu.Unlock()
@@ -179,6 +183,7 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 		Count:   s.guard.count,
 		Size:    s.guard.size(),
 		Sees:    s.sees,
+		Until:   s.seenUntil,
 		Pushed:  s.hooks.push,
 	}
 	if s.module.Warm {

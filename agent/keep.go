@@ -23,7 +23,7 @@ func (r *Replica) keeper(ctx context.Context) error {
 			return nil
 		case <-r.saveUp:
 		}
-		r.save()
+		r.saveOrSay()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -32,15 +32,19 @@ func (r *Replica) keeper(ctx context.Context) error {
 	}
 }
 
-// save writes what the target has not confirmed. A journal that cannot be
+// saveOrSay writes what the target has not confirmed. A journal that cannot be
 // written costs a sweep at the next start, no more: said, not fatal.
-func (r *Replica) save() {
+func (r *Replica) saveOrSay() {
+	if err := r.save(); err != nil {
+		r.log.Warn("journal cannot be written, free or repair the state directory", "error", err)
+	}
+}
+
+func (r *Replica) save() error {
 	r.mu.Lock()
 	rec := r.record()
 	r.mu.Unlock()
-	if err := r.store.SaveTarget(r.module.Name, r.target.Name, rec); err != nil {
-		r.log.Warn("journal cannot be written, free or repair the state directory", "error", err)
-	}
+	return r.store.SaveTarget(r.module.Name, r.target.Name, rec)
 }
 
 func (r *Replica) record() journal.Target {
@@ -49,6 +53,7 @@ func (r *Replica) record() journal.Target {
 		FirstSyncDone: r.sweeps.firstDone,
 		LastSuccess:   r.counts.lastSuccess,
 		Instance:      r.instance.String(),
+		Paused:        r.paused,
 	}
 	pending, held := tree.NewSet(journal.MaxMarks-1), tree.NewSet(journal.MaxMarks)
 	r.lane.addTo(pending)
@@ -113,6 +118,7 @@ func (r *Replica) resume(rec journal.Target) {
 	r.sweeps.firstDone = rec.FirstSyncDone
 	r.counts.lastSuccess = rec.LastSuccess
 	r.instance = parseInstance(rec.Instance)
+	r.paused = rec.Paused
 }
 
 // remoteName names the place a target's journal is about.

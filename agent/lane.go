@@ -164,7 +164,9 @@ func (r *Replica) carry(ctx context.Context) error {
 		if r.slots.Acquire(ctx) != nil {
 			return nil
 		}
-		r.step(ctx, r.bulk)
+		if _, some, _ := r.due(r.bulk, time.Now()); some { // not paused meanwhile
+			r.step(ctx, r.bulk)
+		}
 		r.slots.Release()
 	}
 	return nil
@@ -324,6 +326,7 @@ func (r *Replica) keepDeep(ended flight) {
 		switch deep := e.State == root.Present && e.What&tree.Deep != 0; {
 		case deep && ended.again:
 			r.mark(e.Path, tree.Deep)
+			r.backdate(ended.since)
 		case deep && r.sweeps.running:
 			r.sweeps.copied = append(r.sweeps.copied, e.Path)
 		}

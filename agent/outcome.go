@@ -33,6 +33,9 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 		}
 	}
 	r.extras(out.Extras)
+	if len(out.Extras) > 0 {
+		r.backdate(w.since)
+	}
 	if down {
 		r.pause(out.Err)
 	}
@@ -239,6 +242,7 @@ func (r *Replica) extras(extras []rsync.Extra) {
 // look has paths that only the slave has looked at. They bypass the set: rolled
 // up, they would only be found again. Needs the lock.
 func (r *Replica) look(paths []tree.Path) {
+	r.noteEqual()
 	for _, p := range paths {
 		r.marks.touch(time.Time{})
 		r.surplus[p] = true

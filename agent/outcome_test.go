@@ -44,12 +44,13 @@ func TestFailedPathStaysDirtyTheRestIsConfirmed(t *testing.T) {
 		b.write("bad", "2")
 		b.refuse("bad", rsync.Partial)
 		b.start()
+		began := time.Now()
 		b.Mark("good", tree.Content, false)
 		b.Mark("bad", tree.Content, false)
 		time.Sleep(100 * time.Millisecond)
 		b.slaveIs(true, "good")
 		s := b.snapshot("", false)
-		if s.Failing != 1 || s.Pending != 1 || !s.InSyncAsOf.IsZero() || s.FailingPaths[0].Name != "bad" || s.LastError == "" {
+		if s.Failing != 1 || s.Pending != 1 || !s.InSyncAsOf.Equal(began) || s.FailingPaths[0].Name != "bad" || s.LastError == "" {
 			t.Errorf("snapshot is %+v", s)
 		}
 		b.batches()

@@ -80,7 +80,10 @@ type Replica struct {
 	pushed  func(...hook.Event)         // told what a push did; nil for none
 	counted func(int64)                 // told how many entries a sweep saw
 	sees    func() bool                 // whether every change so far was marked
-	log     *slog.Logger
+
+	seenUntil func() time.Time // until when every change was marked, zero if that is not known; may be nil
+
+	log *slog.Logger
 
 	sweepUp chan struct{} // something for the sweep loop to look at
 	saveUp  chan struct{} // something for the journal
@@ -100,6 +103,7 @@ type Replica struct {
 	hot      *hot
 	linksAt  time.Time // when a sweep shall look for unknown names of files; zero for never
 	outage   outage
+	paused   bool  // by the user
 	tried    int64 // times the target as a whole was found not to take changes
 	sweeps   sweepState
 	remote   remote
@@ -132,6 +136,7 @@ type retry struct {
 	since time.Time
 	tries int
 	next  time.Time // zero while it is back in the set
+	told  bool      // it was escalated
 }
 
 // remote is what the slave told of itself.
@@ -163,6 +168,7 @@ type replicaParts struct {
 	Count   func(int64)
 	Size    int64 // entries of the module as far as known, for the brake
 	Sees    func() bool
+	Until   func() time.Time
 	Log     *slog.Logger
 	Pushed  func(...hook.Event)
 }
@@ -183,6 +189,9 @@ func newReplica(p replicaParts) *Replica {
 		pushed:  p.Pushed,
 		counted: p.Count,
 		sees:    p.Sees,
+
+		seenUntil: p.Until,
+
 		log:     p.Log.With("module", p.Module.Name, "target", p.Target.Name),
 		lane:    newLane(),
 		bulk:    newLane(),
@@ -217,7 +226,7 @@ func (r *Replica) Run(ctx context.Context) error {
 		g.Go(func() error { return r.warm(ctx) })
 	}
 	err := g.Wait()
-	r.save()
+	r.saveOrSay()
 	return err
 }
 
@@ -245,6 +254,7 @@ func (r *Replica) mark(p tree.Path, what tree.What) {
 		r.missed()
 		return
 	}
+	r.noteEqual()
 	r.marks.touch(time.Time{})
 	r.set.Mark(p, what)
 }
@@ -307,6 +317,9 @@ func (r *Replica) settle(ctx context.Context, l *lane) bool {
 func (r *Replica) due(l *lane, now time.Time) (wait time.Duration, some, burst bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.paused {
+		return 0, false, false
+	}
 	var next time.Time
 	if l == r.bulk {
 		next = r.bulkDue()
@@ -396,20 +409,22 @@ func (r *Replica) asOf(now time.Time) time.Time {
 	switch {
 	case r.sees():
 		return now
-	case r.sweeps.began.After(r.counts.inSync):
-		return r.sweeps.began
+	case r.seenUntil != nil:
+		return latest(r.counts.inSync, r.sweeps.began, r.seenUntil())
 	}
-	return r.counts.inSync
+	return latest(r.counts.inSync, r.sweeps.began)
 }
 
 // clean reports whether nothing is known to differ. Needs the lock.
 func (r *Replica) clean() bool {
 	return r.marked()+len(r.retries)+len(r.gate.held)+r.unsure.set.Len() == 0 &&
-		r.outage.err == nil && r.sweeps.complete && !r.sweeps.wanted && !r.sweeps.running && r.linksAt.IsZero()
+		r.outage.err == nil && r.sweeps.complete && !r.sweeps.wanted && !r.sweeps.running && r.sweeps.finding.IsZero() && r.linksAt.IsZero()
 }
 
 func (r *Replica) state(now time.Time) status.State {
 	switch {
+	case r.paused && r.flight.marks+r.bulk.flight.marks == 0 && !r.sweeps.running:
+		return status.Paused
 	case r.outage.err != nil && r.outage.blocked:
 		return status.Blocked
 	case r.outage.err != nil && r.outage.notBefore.After(now):

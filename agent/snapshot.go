@@ -22,7 +22,7 @@ func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 	t := status.Target{
 		Name: r.target.Name, State: r.state(now),
 		Pending: r.pending(), Failing: r.failingCount(), HeldDeletes: r.gate.count(),
-		Links: r.remote.links, Owners: r.remote.owners, Sweep: r.progress(),
+		Links: r.remote.links, Owners: r.remote.owners, Sweep: r.progress(), Drift: r.sweeps.drift.shown(),
 		Batches: r.counts.batches, Files: r.counts.files, Bytes: r.counts.bytes,
 		Deletes: r.counts.deletes, Connections: r.counts.connections,
 	}
@@ -37,14 +37,19 @@ func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 		t.NextTry = status.Time{Time: r.outage.notBefore}
 	}
 	t.FailingPaths = r.failing()
-	if oldest := r.oldest(); !oldest.IsZero() {
+	oldest := r.oldest()
+	if unsettled && r.seenUntil != nil {
+		oldest = earliest(oldest, r.seenUntil())
+	}
+	if !oldest.IsZero() {
 		t.OldestPending = now.Sub(oldest).Seconds()
-		t.Lag = t.OldestPending
 	}
-	t.InSyncAsOf = status.Time{Time: r.counts.inSync}
-	if r.clean() && blocked == "" && !unsettled {
-		t.InSyncAsOf = status.Time{Time: r.asOf(now)}
+	inSync := r.counts.inSync
+	if r.clean() && blocked == "" && !(unsettled && r.seenUntil == nil) {
+		inSync = r.asOf(now)
 	}
+	t.InSyncAsOf = status.Time{Time: inSync}
+	t.Lag = r.lag(now, blocked, oldest, inSync).Seconds()
 	return t
 }
 
@@ -89,10 +94,7 @@ func (r *Replica) failing() []status.Failing {
 		if t.class == rsync.Transient {
 			continue
 		}
-		list = append(list, status.Failing{
-			Path: status.Path{Name: string(p)}, Class: t.class.String(), Error: t.text,
-			Since: status.Time{Time: t.since}, Tries: t.tries, Next: status.Time{Time: t.next},
-		})
+		list = append(list, t.shown(p))
 	}
 	slices.SortFunc(list, func(a, b status.Failing) int { return tree.Compare(tree.Path(a.Name), tree.Path(b.Name)) })
 	return list[:min(len(list), shownPaths)]

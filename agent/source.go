@@ -26,6 +26,7 @@ type Source struct {
 	guard  *guard
 	log    *slog.Logger
 	again  chan struct{} // the root may have changed
+	failed escalator     // told of paths that fail for long; may be nil
 	shared looks
 	hooks  *moduleHooks
 
@@ -170,6 +171,7 @@ func (s *Source) setWatcher(w *watch.Watcher) {
 
 // unwatch keeps the totals of a watcher that ended.
 func (s *Source) unwatch(w *watch.Watcher) {
+	s.noteEqual()
 	st := w.Stats()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,7 +230,7 @@ func (s *Source) sees() bool {
 		return false
 	}
 	st := w.Stats()
-	return st.Unsettled == 0 && st.BlindCount == 0 && st.Backend != string(watch.Poll)
+	return st.Unsettled == 0 && allSeen(st)
 }
 
 // growing returns the files at and below p that somebody still writes: each is
@@ -283,6 +285,9 @@ func lostMounts(m config.Module, v *view) string {
 // note keeps why the module is blocked. When it no longer is, everybody tries
 // again and sweeps, since nobody watched meanwhile.
 func (s *Source) note(why string) {
+	if why != "" {
+		s.noteEqual()
+	}
 	s.mu.Lock()
 	was := s.blocked
 	s.blocked = why
@@ -319,6 +324,7 @@ func (s *Source) schedule(ctx context.Context) (stop func()) {
 	}
 	every(s.module.Sweep.Every.Std(), false)
 	every(s.module.Sweep.ChecksumEvery.Std(), true)
+	wg.Go(func() { s.minding(ctx) })
 	return func() { cancel(); wg.Wait() }
 }
 

@@ -23,6 +23,7 @@ type sweepState struct {
 	firstDone bool        // what was on the slave before us has been dealt with
 	entries   int64       // of the module, as far as known
 	done      int64       // sweeps finished
+	drift     drift       // the last that one found
 	began     time.Time   // when the last complete one did
 	copied    []tree.Path // subtrees that were sent beside the running one
 	beside    int64       // pushes begun when the running one began, less one if one was under way
@@ -32,6 +33,7 @@ type sweepState struct {
 // if checksum is set. Asking again while one waits changes nothing.
 func (r *Replica) RequestSweep(checksum bool) {
 	r.mu.Lock()
+	r.noteEqual()
 	r.sweeps.wanted = true
 	r.sweeps.checksum = r.sweeps.checksum || checksum
 	r.mu.Unlock()
@@ -49,6 +51,7 @@ func (s *sweepState) oldest() time.Time {
 // missed says that changes were not seen, so that a sweep has to find them.
 // Needs the lock.
 func (r *Replica) missed() {
+	r.noteEqual()
 	if r.sweeps.missed.IsZero() {
 		r.sweeps.missed = time.Now()
 	}
@@ -82,6 +85,9 @@ func (r *Replica) sweeper(ctx context.Context) error {
 func (r *Replica) sweepDue(now time.Time) (wait time.Duration, some bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.paused {
+		return 0, false
+	}
 	if !r.sweeps.wanted {
 		if r.linksAt.IsZero() {
 			return 0, false
@@ -98,6 +104,9 @@ func (r *Replica) sweep(ctx context.Context) {
 		defer func() { <-r.places }()
 	case <-ctx.Done():
 		return
+	}
+	if _, some := r.sweepDue(time.Now()); !some {
+		return // paused while it waited for its place
 	}
 	checksum := r.sweepStart()
 	diff, err := r.compare(ctx, checksum)
@@ -177,6 +186,8 @@ func (v *view) reported(out rsync.Outcome) rsync.Outcome {
 
 // learn turns a comparison into marks. Needs the lock.
 func (r *Replica) learn(d rsync.Diff) {
+	missed := r.sweeps.finding
+	r.drifted(d, missed)
 	for _, c := range d.Differ {
 		r.mark(c.Path, differs(c))
 	}
@@ -191,7 +202,7 @@ func (r *Replica) learn(d rsync.Diff) {
 	}
 	for _, f := range d.Failed {
 		f.What |= tree.Deep // of a directory, what is in it was skipped
-		r.refused(f, time.Time{}, false, time.Now())
+		r.refused(f, missed, false, time.Now())
 	}
 	if d.Partial == nil {
 		delete(r.retries, tree.Root)
@@ -199,6 +210,7 @@ func (r *Replica) learn(d rsync.Diff) {
 	if !r.sweeps.finding.IsZero() {
 		r.lookAgain()
 	}
+	r.backdate(missed)
 	r.sweeps.finding = time.Time{}
 	r.sweeps.complete = d.Partial == nil
 	r.sweeps.partial = d.Partial != nil && d.Partial.Class != rsync.SourceGone // that one is told when it is back
@@ -254,6 +266,9 @@ func (r *Replica) progress() status.Sweep {
 	s := status.Sweep{Running: r.sweeps.running}
 	if s.Running {
 		s.Of = r.sweeps.entries
+		// as long as the last one, rounded up: rsync does not say how far it is
+		left := r.links.took - time.Since(r.links.swept)
+		s.ETASeconds = int64(max(0, left+time.Second-1) / time.Second)
 	}
 	return s
 }

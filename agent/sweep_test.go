@@ -255,3 +255,25 @@ func TestLostMountIsNotSwept(t *testing.T) {
 		b.slaveIs(false, "m/under")
 	})
 }
+
+// How long a sweep will take goes by how long the one before took.
+func TestSweepTellsWhenItWillBeDone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.both("f", "1")
+		b.change(func(s *fakeSlave) { s.delay = time.Minute })
+		b.start()
+		b.RequestSweep(false)
+		time.Sleep(10 * time.Second)
+		if s := b.snapshot("", false).Sweep; !s.Running || s.ETASeconds != 0 {
+			t.Errorf("the first one: %+v", s)
+		}
+		time.Sleep(time.Minute)
+		b.RequestSweep(false)
+		time.Sleep(10 * time.Second)
+		if s := b.snapshot("", false).Sweep; !s.Running || s.Of != 1 || s.ETASeconds != 50 {
+			t.Errorf("the second one: %+v", s)
+		}
+	})
+}

@@ -31,7 +31,7 @@ func (m *Master) Sync(ctx context.Context, req status.SyncRequest, tell func(sta
 				serial(r.syncDry(ctx))
 				return
 			}
-			r.syncNow(ctx, serial)
+			r.syncNow(ctx, req.Checksum, serial)
 		})
 	}
 	wg.Wait()
@@ -51,13 +51,13 @@ func (m *Master) inScope(s status.Scope) []*Replica {
 }
 
 // syncNow asks for a sweep and follows it.
-func (r *Replica) syncNow(ctx context.Context, tell func(status.SyncUpdate)) {
+func (r *Replica) syncNow(ctx context.Context, checksum bool, tell func(status.SyncUpdate)) {
 	r.mu.Lock()
 	from := r.tried
 	sweeps := r.sweeps.done
 	r.mu.Unlock()
 	r.Recover()
-	r.RequestSweep(false)
+	r.RequestSweep(checksum)
 	for {
 		r.mu.Lock()
 		u, changed := r.syncState(from, sweeps), r.changed
@@ -88,9 +88,12 @@ func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 	swept := r.sweeps.done > sweeps && !r.sweeps.wanted && !r.sweeps.running
 	settled := r.marked() == 0 && len(r.retries) == r.failingCount()
 	down := r.outage.err != nil && r.tried > tried
-	u.Done = swept && settled || down
+	u.Done = swept && settled || down || r.paused
 	if u.Done {
 		u.Error, _ = r.lastError()
+	}
+	if r.paused {
+		u.Error, u.Equal = "it is paused: \"agent resume\" lets it go on", false
 	}
 	return u
 }

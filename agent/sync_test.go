@@ -19,7 +19,7 @@ func (b *rig) syncs() status.SyncUpdate {
 	var last status.SyncUpdate
 	ctx, cancel := context.WithTimeout(context.Background(), 24*time.Hour)
 	defer cancel()
-	b.syncNow(ctx, func(u status.SyncUpdate) { last = u })
+	b.syncNow(ctx, false, func(u status.SyncUpdate) { last = u })
 	if ctx.Err() != nil {
 		b.Error("the sync did not end within a day")
 	}

@@ -44,6 +44,7 @@ type Auth struct {
 type Settings struct {
 	Settle      Settle
 	Sweep       Sweep
+	Failures    Failures
 	Watcher     string // auto, fanotify, fsnotify or poll
 	Lanes       Lanes
 	Warm        bool
@@ -66,6 +67,12 @@ type Sweep struct {
 	Every         Duration // 0: never by schedule
 	ChecksumEvery Duration // 0: never
 	Concurrency   int
+}
+
+// Failures says what becomes of paths that a target does not take.
+type Failures struct {
+	EscalateAfter Duration // a path that fails for as long is reported as such, 0: never
+	RetryEvery    Duration // all of them are tried at once this often, 0: by their own pauses only
 }
 
 // Lanes splits what is sent by size.
@@ -234,6 +241,7 @@ func defaultSettings() Settings {
 	return Settings{
 		Settle:      Settle{Quiet: 2 * Millisecond, Max: Second, Growing: 30 * Second, Hot: 10 * Second},
 		Sweep:       Sweep{AtStart: true, Every: 10 * Hour, ChecksumEvery: 30 * Day, Concurrency: 2},
+		Failures:    Failures{EscalateAfter: Hour, RetryEvery: 10 * Hour},
 		Watcher:     "auto",
 		Lanes:       Lanes{Large: 64 * MiB},
 		Warm:        true,

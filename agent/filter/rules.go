@@ -54,6 +54,34 @@ func (r *Rules) Excludes(p tree.Path, dir bool) bool {
 	return r.ExcludesEntry(p, dir)
 }
 
+// Decides returns the text of the rule that decides about p and what it matched, p or
+// a directory above it; "" when none does, which includes p.
+func (r *Rules) Decides(p tree.Path, dir bool) (rule string, at tree.Path, excluded bool) {
+	if r.Empty() || p == tree.Root {
+		return "", p, false
+	}
+	for i := 0; i <= len(p); i++ {
+		if i < len(p) && p[i] != '/' {
+			continue
+		}
+		at = p[:i]
+		rule, excluded = r.decides(at, dir || i < len(p))
+		if excluded {
+			return rule, at, true
+		}
+	}
+	return rule, at, false
+}
+
+func (r *Rules) decides(p tree.Path, dir bool) (string, bool) {
+	for i := range r.rules {
+		if r.rules[i].pattern.match(string(p), dir) {
+			return r.rules[i].String(), !r.rules[i].include
+		}
+	}
+	return "", false
+}
+
 // ExcludesEntry is Excludes for a caller that knows that no directory above p
 // is excluded.
 func (r *Rules) ExcludesEntry(p tree.Path, dir bool) bool {

@@ -58,13 +58,18 @@ func (c *Client) Approve(ctx context.Context, req ApproveRequest) error {
 // Sync asks for a sweep and calls tell for each line of progress until the
 // agent says that all is done.
 func (c *Client) Sync(ctx context.Context, req SyncRequest, tell func(SyncUpdate)) error {
-	body, err := c.do(ctx, http.MethodPost, "/sync", req)
+	return stream(ctx, c, "/sync", req, tell)
+}
+
+// stream calls tell with each line of an answer until it ends.
+func stream[T any](ctx context.Context, c *Client, path string, req any, tell func(T)) error {
+	body, err := c.do(ctx, http.MethodPost, path, req)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
 	for dec := json.NewDecoder(body); ; {
-		var u SyncUpdate
+		var u T
 		if err := dec.Decode(&u); err == io.EOF {
 			return nil
 		} else if err != nil {
@@ -72,6 +77,18 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, tell func(SyncUpdate
 		}
 		tell(u)
 	}
+}
+
+func post[T any](ctx context.Context, c *Client, path string, req any) (v T, err error) {
+	body, err := c.do(ctx, http.MethodPost, path, req)
+	if err != nil {
+		return v, err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(&v); err != nil {
+		return v, fmt.Errorf("read answer from %s: %w", c.socket, err)
+	}
+	return v, nil
 }
 
 func (c *Client) get(ctx context.Context, path string, v any) error {
@@ -101,6 +118,9 @@ func (c *Client) do(ctx context.Context, method, path string, v any) (io.ReadClo
 	}
 	if res.StatusCode >= 300 {
 		defer res.Body.Close()
+		if res.StatusCode == http.StatusNotFound {
+			return nil, ErrUnknown
+		}
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
 		return nil, errors.New(strings.TrimSpace(string(text)))
 	}

@@ -21,6 +21,8 @@ func (s Scope) Holds(module, target string) bool {
 type SyncRequest struct {
 	Scope
 	DryRun bool `json:"dry_run,omitempty"`
+	// Checksum reads every byte on both sides.
+	Checksum bool `json:"checksum,omitempty"`
 }
 
 // SyncUpdate is one line of a sync's progress. The last one of a target has
@@ -84,6 +86,7 @@ type Agent interface {
 	Snapshot() Snapshot
 	Sync(ctx context.Context, req SyncRequest, tell func(SyncUpdate)) error
 	Guard
+	Operated
 }
 
 // Guard is the part of an agent that holds things back.

@@ -73,6 +73,7 @@ func handler(a Agent) http.Handler {
 	mux.HandleFunc("GET /held", func(w http.ResponseWriter, r *http.Request) { reply(w, a.Held(scope(r))) })
 	mux.HandleFunc("POST /approve", approve(a))
 	mux.HandleFunc("POST /sync", syncNow(a))
+	operate(mux, a)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(a), promhttp.HandlerOpts{}))
 	return mux
 }

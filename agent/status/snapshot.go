@@ -61,6 +61,7 @@ type Target struct {
 	Links         string    `json:"links"`
 	Owners        string    `json:"owners"`
 	Sweep         Sweep     `json:"sweep"`
+	Drift         Drift     `json:"drift"`
 	Batches       int64     `json:"batches"`
 	Files         int64     `json:"files"`
 	Bytes         int64     `json:"bytes"`
@@ -73,13 +74,22 @@ func (t Target) Behind() bool {
 	return t.Pending > 0 || t.Failing > 0 || t.HeldDeletes > 0 || t.InSyncAsOf.IsZero() || t.State == Blocked
 }
 
-// Sweep is the progress of a running sweep. Of and ETASeconds are 0 when
-// nothing is known yet.
+// Sweep is the progress of a running sweep. Of is what the module had at the last
+// one, and ETASeconds goes by how long that one took; each is 0 when nothing is
+// known yet.
 type Sweep struct {
 	Running    bool  `json:"running"`
 	Entries    int64 `json:"entries"`
 	Of         int64 `json:"of"`
 	ETASeconds int64 `json:"eta_seconds"`
+}
+
+// Drift is what the last sweep that found any found changed on a slave by somebody
+// else. At is zero when none did.
+type Drift struct {
+	At     Time `json:"at"`
+	Differ int  `json:"differ"`
+	Extra  int  `json:"extra"`
 }
 
 // Failing is one path that a target does not accept.

@@ -42,6 +42,7 @@ type fanotifyBackend struct {
 
 	mu       sync.Mutex
 	changed  []tree.Path // mounts, to be answered
+	flushes  []*flush    // likewise
 	unplaced unplaced
 }
 
@@ -94,9 +95,12 @@ func (b *fanotifyBackend) run(ctx context.Context, ready func()) error {
 			return err
 		}
 		for _, v := range readable {
-			if err := b.take(v); err != nil {
+			if _, err := b.take(v); err != nil {
 				return err
 			}
+		}
+		if err := b.answerFlushes(); err != nil {
+			return err
 		}
 		b.crowd.gather(time.Now(), len(readable) > 0)
 		if err := b.regular(time.Now()); err != nil {
@@ -150,20 +154,20 @@ func (b *fanotifyBackend) wait(due time.Time) ([]*volume, error) {
 	return volumes, nil
 }
 
-// take reads and translates some events of a volume.
-func (b *fanotifyBackend) take(v *volume) error {
+// take reads and translates some events of a volume, and returns how many.
+func (b *fanotifyBackend) take(v *volume) (taken int, err error) {
 	if v.group < 0 {
-		return nil // unmounted a moment ago
+		return 0, nil // unmounted a moment ago
 	}
 	n, err := b.read(v.group, b.buf)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return fmt.Errorf("read events: %w", err)
+		return 0, fmt.Errorf("read events: %w", err)
 	}
 	defer v.letGo()
-	for buf := b.buf[:n]; len(buf) > 0; {
+	for buf := b.buf[:n]; len(buf) > 0; taken++ {
 		var ev fanEvent
 		if ev, buf, err = decodeFan(buf); err == nil {
 			err = b.translate(v, ev)
@@ -172,10 +176,10 @@ func (b *fanotifyBackend) take(v *volume) error {
 			b.quiet.warn(b.log, "an event cannot be understood, looking at the whole file system", "error", err)
 			b.missed(v)
 		} else if err != nil {
-			return err
+			return taken, err
 		}
 	}
-	return nil
+	return taken, nil
 }
 
 // overflow answers that the kernel's queue of a volume was full.

@@ -34,6 +34,7 @@ type fsnotifyBackend struct {
 	table  *table
 	jobs   *jobs
 	rescan chan struct{} // holds one token while the whole tree must be looked at
+	marker *marker
 }
 
 // ahead is how many events fsnotify may read before they are taken, so that the
@@ -55,7 +56,7 @@ func newFsnotify(cfg Config, p pace, dir rootDir, out *outlet) (*fsnotifyBackend
 		dir: dir, excludes: cfg.Excludes, pace: p, log: cfg.Log.With("root", dir.path), quiet: quiet{every: time.Minute},
 		out: out, meter: out.meter, growth: g, hold: hold,
 		fs: fs, add: fs.Add,
-		table: newTable(), jobs: newJobs(), rescan: make(chan struct{}, 1),
+		table: newTable(), jobs: newJobs(), rescan: make(chan struct{}, 1), marker: newMarker(fs),
 	}, nil
 }
 
@@ -67,6 +68,7 @@ func (b *fsnotifyBackend) run(ctx context.Context, ready func()) error {
 	lost := make(chan error, 1)
 	go func() { lost <- b.receive(ctx, stop) }()
 	err := b.work(ctx, ready)
+	defer b.marker.close()
 	return errors.Join(err, b.fs.Close(), <-lost)
 }
 
@@ -87,9 +89,12 @@ func (b *fsnotifyBackend) receive(ctx context.Context, stop func()) (lost error)
 			if ctx.Err() != nil {
 				continue
 			}
-			if lost = b.translate(ev); lost != nil {
+			if b.marker.is(ev) {
+				b.flushed()
+			} else if lost = b.translate(ev); lost != nil {
 				stop()
 			}
+		case b.marker.now = <-b.marker.sent:
 		case err, ok := <-faults:
 			if !ok {
 				faults = nil
@@ -192,6 +197,7 @@ func (b *fsnotifyBackend) lookAtAll() {
 	select {
 	case b.rescan <- struct{}{}:
 		b.meter.unsettled.Add(1)
+		b.jobs.tally.rescanAsked()
 	default:
 	}
 }

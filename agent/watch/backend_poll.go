@@ -36,6 +36,12 @@ func (b *pollBackend) run(ctx context.Context, ready func()) error {
 	}
 }
 
+// flush marks everything: what changed is not known.
+func (b *pollBackend) flush(context.Context) (time.Time, error) {
+	b.out.emit(Event{Path: tree.Root, What: tree.Deep, Cause: Polled})
+	return time.Time{}, nil
+}
+
 func (b *pollBackend) mounted(p tree.Path) {
 	b.out.emit(Event{Path: p, What: tree.Content | tree.Deep, Cause: Mounted})
 }

@@ -23,10 +23,11 @@ type jobs struct {
 	need  map[tree.Path]job
 	order []tree.Path
 	wake  chan struct{}
+	tally tally
 }
 
 func newJobs() *jobs {
-	return &jobs{need: make(map[tree.Path]job), wake: make(chan struct{}, 1)}
+	return &jobs{need: make(map[tree.Path]job), wake: make(chan struct{}, 1), tally: newTally()}
 }
 
 // put queues j and reports how many paths that adds: 1, or 0 when its path waits
@@ -47,10 +48,12 @@ func (q *jobs) put(j job) (added int, full bool) {
 		added = -len(q.need)
 		clear(q.need)
 		q.order = nil
+		q.tally.drop(-added)
 		return added, true
 	}
 	q.need[j.path] = j
 	q.order = append(q.order, j.path)
+	q.tally.asked()
 	q.signal()
 	return 1, false
 }

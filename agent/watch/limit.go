@@ -14,7 +14,8 @@ import (
 // Need compares what watching a tree takes with what the kernel allows this
 // user. The limits hold for all processes of a user together.
 type Need struct {
-	// Directories that are to be watched, one watch each.
+	// Directories that are to be watched, one watch each; the tree takes one more, for
+	// the marker of Flush.
 	Directories int
 	// Limit is fs.inotify.max_user_watches, or the smaller user.max_inotify_watches.
 	Limit int

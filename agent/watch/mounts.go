@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +23,9 @@ import (
 type mounts struct {
 	dir  rootDir
 	file *os.File
-	was  map[string]string
+
+	mu  sync.Mutex
+	was map[string]string
 }
 
 // openMounts notes the mounts that are there now. The file is kept from Go's own
@@ -105,19 +108,25 @@ func (m *mounts) wait(wake int) error {
 	}
 }
 
+// compare calls changed for what is mounted otherwise than the last time. What it
+// finds when the root is lost it finds again.
 func (m *mounts) compare(changed func(p tree.Path)) error {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	now, err := m.read()
 	if err != nil {
 		return err
 	}
 	places := changedMounts(m.was, now)
+	if len(places) > 0 {
+		if err := m.dir.lost(); err != nil {
+			return err
+		}
+	}
 	m.was = now
-	if len(places) == 0 {
-		return nil
-	}
-	if err := m.dir.lost(); err != nil {
-		return err
-	}
 	for _, place := range places {
 		if m.dir.below(place) {
 			changed(m.dir.rel(place))

@@ -110,6 +110,12 @@ func (s *sweeper) look() (remote []tree.Path, kinds []string) {
 	return remote, kinds
 }
 
+// paths returns the remote file systems of the tree.
+func (s *sweeper) paths() []tree.Path {
+	remote, _ := s.look()
+	return remote
+}
+
 func sweptWhy(kinds []string, every time.Duration) string {
 	if len(kinds) == 0 {
 		return ""

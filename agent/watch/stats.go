@@ -28,6 +28,10 @@ type Stats struct {
 	// come: subtrees whose watches are being set up, and files that are Growing.
 	// While it is not 0, the tree cannot be called in sync.
 	Unsettled int
+	// UnsettledSince is when it was 0 last; zero while it is.
+	UnsettledSince time.Time
+	// Remote says that others can write to some file system of the tree unseen.
+	Remote bool
 	// Growing is the number of files held back since somebody writes them, and
 	// GrowingSince when the first of them was; zero when there is none.
 	Growing      int
@@ -42,7 +46,7 @@ type Stats struct {
 // meter is what a running backend keeps up to date for Stats.
 type meter struct {
 	dirs, systems     atomic.Int64
-	unsettled         atomic.Int64
+	unsettled         unsettled
 	events, overflows atomic.Uint64
 	blind             blindSet
 
@@ -56,7 +60,7 @@ type meter struct {
 func (m *meter) reset() {
 	m.dirs.Store(0)
 	m.systems.Store(0)
-	m.unsettled.Store(0)
+	m.unsettled.reset()
 	m.blind.expire(tree.Root, ^uint64(0))
 	m.sweeps("")
 	m.holds(nil)
@@ -93,15 +97,54 @@ func (m *meter) growing() *holder {
 func (w *Watcher) Stats() Stats {
 	m := &w.meter
 	m.mu.Lock()
-	s := Stats{Backend: string(m.backend), Why: m.why + m.swept}
+	s := Stats{Backend: string(m.backend), Why: m.why + m.swept, Remote: m.swept != ""}
 	m.mu.Unlock()
-	s.Dirs, s.Filesystems, s.Unsettled = int(m.dirs.Load()), int(m.systems.Load()), int(m.unsettled.Load())
+	s.Dirs, s.Filesystems = int(m.dirs.Load()), int(m.systems.Load())
+	s.Unsettled, s.UnsettledSince = m.unsettled.load()
 	s.Growing, s.GrowingSince = m.growing().oldest()
 	s.Events, s.Overflows = m.events.Load(), m.overflows.Load()
 	s.Blind = m.blind.list()
 	s.BlindCount = len(s.Blind)
 	s.Blind = s.Blind[:min(len(s.Blind), blindListed)]
 	return s
+}
+
+// unsettled counts changes that are known and not reported.
+type unsettled struct {
+	mu    sync.Mutex
+	n     int64
+	since time.Time
+}
+
+// Add counts n more. The first of them is the oldest for as long as there is any.
+func (u *unsettled) Add(n int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.n == 0 && n > 0 {
+		u.since = time.Now()
+	}
+	if u.n += n; u.n == 0 {
+		u.since = time.Time{}
+	}
+}
+
+// Load returns how many there are.
+func (u *unsettled) Load() int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.n
+}
+
+func (u *unsettled) load() (n int, since time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return int(u.n), u.since
+}
+
+func (u *unsettled) reset() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.n, u.since = 0, time.Time{}
 }
 
 // outlet hands events to the sink, one at a time.
@@ -116,4 +159,11 @@ func (o *outlet) emit(e Event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sink(e)
+}
+
+// close drops what comes from here on.
+func (o *outlet) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sink = func(Event) {}
 }

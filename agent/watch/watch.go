@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -82,6 +83,7 @@ type Watcher struct {
 	cfg   Config
 	meter meter
 	pace  pace
+	live  atomic.Pointer[live]
 }
 
 // pace holds the intervals, which tests shorten.
@@ -116,6 +118,9 @@ type backend interface {
 	run(ctx context.Context, ready func()) error
 	// mounted says that a file system appeared or disappeared at p. It does not wait.
 	mounted(p tree.Path)
+	// flush waits until what changed before the call was handed out, and returns
+	// since when the oldest file is held back.
+	flush(ctx context.Context) (growing time.Time, err error)
 }
 
 // Run watches the tree and hands every event to sink, one at a time, until ctx
@@ -135,22 +140,24 @@ func (w *Watcher) Run(ctx context.Context, sink func(Event), ready func()) error
 	}
 	defer mounts.close()
 	out := &outlet{sink: sink, meter: &w.meter}
+	defer out.close()
 	b, err := w.choose(dir, out)
 	if err != nil {
 		return err
 	}
 	sweeps := newSweeper(w.cfg, out)
 	g, ctx := errgroup.WithContext(ctx)
+	l := &live{ctx: ctx, backend: b, mounts: mounts, outgoing: out, unseen: sweeps.paths, mounted: func(p tree.Path) {
+		sweeps.mounted()
+		b.mounted(p)
+	}}
 	g.Go(func() error { return b.run(ctx, ready) })
 	if _, polls := b.(*pollBackend); !polls {
 		g.Go(func() error { return sweeps.run(ctx) })
 	}
-	g.Go(func() error {
-		return mounts.follow(ctx, func(p tree.Path) {
-			sweeps.mounted()
-			b.mounted(p)
-		})
-	})
+	g.Go(func() error { return mounts.follow(ctx, l.mounted) })
+	w.live.Store(l)
+	defer w.live.Store(nil)
 	return g.Wait()
 }
 

@@ -72,12 +72,14 @@ func (b *fsnotifyBackend) work(ctx context.Context, ready func()) error {
 // the overflow was reported and before it was watched.
 func (b *fsnotifyBackend) rescanAll(ctx context.Context) error {
 	begun := time.Now()
+	b.jobs.tally.rescanBegun()
 	b.reconcile(ctx, tree.Root)
 	if err := b.dir.lost(); err != nil {
 		return err
 	}
 	b.out.emit(Event{Path: tree.Root, What: tree.Deep, Cause: Overflow})
 	b.meter.unsettled.Add(-1)
+	b.jobs.tally.rescanDone()
 	b.log.Info("looked at the whole tree", "directories", b.table.watched(), "took", time.Since(begun))
 	return nil
 }
@@ -93,6 +95,7 @@ func (b *fsnotifyBackend) doJob(ctx context.Context) (err error) {
 		err = b.answer(ctx, j.path, j.cause)
 	}
 	b.meter.unsettled.Add(-1)
+	b.jobs.tally.jobDone()
 	return err
 }
 

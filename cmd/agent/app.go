@@ -59,7 +59,8 @@ func (a *app) command() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: "setup", Title: "Set up:"}, &cobra.Group{ID: "serve", Title: "Serve:"}, &cobra.Group{ID: "look", Title: "Look and act:"})
 	root.AddCommand(a.group("setup", a.initCommand(), a.configCommand(), a.secretsCommand(), a.ansibleModuleCommand(), a.doctorCommand(), a.demoCommand())...)
 	root.AddCommand(a.group("serve", a.runCommand(), a.receiverCommand())...)
-	root.AddCommand(a.group("look", a.statusCommand(), a.syncCommand(), a.verifyCommand(), a.approveCommand())...)
+	root.AddCommand(a.group("look", a.statusCommand(), a.syncCommand(), a.waitCommand(), a.verifyCommand(), a.approveCommand(),
+		a.explainCommand(), a.retryCommand(), a.pauseCommand(), a.resumeCommand())...)
 	root.AddCommand(a.versionCommand(), a.manCommand())
 	noFreeArguments(root)
 	return root

@@ -130,6 +130,10 @@ func targetNotes(m status.Module, t status.Target) []string {
 		}
 		list = append(list, fmt.Sprintf("%s on %s: %s%s", m.Name, t.Name, t.LastError, next))
 	}
+	if !t.Drift.At.IsZero() {
+		list = append(list, fmt.Sprintf("%s on %s: a sweep at %s found changes that somebody else made there: %d differed, %d were extra",
+			m.Name, t.Name, stamp(t.Drift.At), t.Drift.Differ, t.Drift.Extra))
+	}
 	if t.HeldDeletes > 0 {
 		list = append(list, fmt.Sprintf("%s on %s: %d deletes are held: look at them with \"agent approve --dry-run\"", m.Name, t.Name, t.HeldDeletes))
 	}

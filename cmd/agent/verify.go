@@ -15,15 +15,18 @@ import (
 type verifyOptions struct {
 	status.Scope
 	checksum bool
+	repair   bool
 }
 
 func (a *app) verifyCommand() *cobra.Command {
 	var o verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "compare the slaves with the source and change nothing",
-		Long: "Names everything that differs on any target. With --checksum every byte is read on both sides.\n\n" +
-			"Exit status: 0 all is equal; 1 failed; 2 wrong usage or configuration; 3 something differs.",
+		Short: "compare the slaves with the source",
+		Long: "Names everything that differs on any target, and changes nothing. With --checksum every byte is read on both sides.\n" +
+			"With --repair what differs is then made equal, as \"agent sync\" does: through the running agent if there is one, by the\n" +
+			"same guards, and with every byte read again if --checksum is given.\n\n" +
+			"Exit status: 0 all is equal, or was made equal; 1 failed; 2 wrong usage or configuration; 3 something differs.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.verify(cmd.Context(), o) },
 	}
@@ -31,6 +34,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	f.StringVar(&o.Module, "module", "", "only the module `NAME`")
 	f.StringVar(&o.Target, "target", "", "only the target `NAME`")
 	f.BoolVar(&o.checksum, "checksum", false, "read every byte")
+	f.BoolVar(&o.repair, "repair", false, "make equal what differs")
 	return cmd
 }
 
@@ -52,6 +56,9 @@ func (a *app) verify(ctx context.Context, o verifyOptions) error {
 	}
 	if err := agent.Verify(ctx, agent.MasterConfig{Config: c, Rsync: bin, Log: a.logger(false)}, o.Scope, o.checksum, report); err != nil {
 		return err
+	}
+	if code != exitOK && o.repair {
+		return a.sync(ctx, syncOptions{SyncRequest: status.SyncRequest{Scope: o.Scope, Checksum: o.checksum}})
 	}
 	return quiet(code)
 }

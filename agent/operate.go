@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"syncagent/agent/status"
+	"syncagent/agent/tree"
+)
+
+// Has reports whether the scope names anything.
+func (m *Master) Has(s status.Scope) bool { return len(m.inScope(s)) > 0 }
+
+// Pause keeps what changes and sends nothing, also after a restart, until it is
+// called again to let go. A run that is under way ends first.
+func (m *Master) Pause(req status.PauseRequest) []status.Changed {
+	list := []status.Changed{}
+	for _, r := range m.inScope(req.Scope) {
+		c := status.Changed{Module: r.module.Name, Target: r.target.Name}
+		if err := r.SetPaused(req.Paused); err != nil {
+			c.Error = err.Error()
+		}
+		r.mu.Lock()
+		c.State = r.state(time.Now())
+		r.mu.Unlock()
+		list = append(list, c)
+	}
+	return list
+}
+
+// SetPaused has the replica send nothing, or go on. It holds at once; the error
+// says that it would not survive a restart.
+func (r *Replica) SetPaused(paused bool) error {
+	r.mu.Lock()
+	changed := r.paused != paused
+	r.paused = paused
+	r.tellChange()
+	r.mu.Unlock()
+	if changed {
+		r.log.Info("target is paused or goes on", "paused", paused)
+	}
+	poke(r.wake)
+	poke(r.bulk.wake)
+	poke(r.sweepUp)
+	return r.save()
+}
+
+// errNothingFails: there is nothing to try again.
+var errNothingFails = errors.New("no failing path has this name: \"agent status --failing\" lists them")
+
+// Retry has failing paths tried at once, and a target that takes nothing too.
+func (m *Master) Retry(req status.RetryRequest) ([]status.Changed, error) {
+	list := []status.Changed{}
+	found := 0
+	for _, r := range m.inScope(req.Scope) {
+		p, ok := r.within(req.Path.Name)
+		if !ok {
+			continue
+		}
+		n := r.retryAt(p)
+		found += n
+		r.mu.Lock()
+		c := status.Changed{Module: r.module.Name, Target: r.target.Name, State: r.state(time.Now()), Paths: n}
+		r.mu.Unlock()
+		list = append(list, c)
+	}
+	if req.Path.Name != "" && found == 0 {
+		return nil, fmt.Errorf("retry %q: %w", req.Path.Name, errNothingFails)
+	}
+	return list, nil
+}
+
+// retryAt tries what fails at and below p at once, and returns how much that is.
+func (r *Replica) retryAt(p tree.Path) (n int) {
+	r.mu.Lock()
+	r.outage.notBefore = time.Time{}
+	for q, t := range r.retries {
+		if !p.Contains(q) {
+			continue
+		}
+		n++
+		if !t.next.IsZero() {
+			t.next = time.Time{}
+			r.mark(q, t.mark.What)
+		}
+	}
+	r.mu.Unlock()
+	poke(r.wake)
+	poke(r.bulk.wake)
+	poke(r.sweepUp)
+	return n
+}
+
+// within returns name, absolute or relative to the module's directory, as a path of
+// the module. The empty name is all of it.
+func (r *Replica) within(name string) (tree.Path, bool) { return withinModule(r.module.Path, name) }
+
+func withinModule(root, name string) (tree.Path, bool) {
+	if filepath.IsAbs(name) {
+		rel, err := filepath.Rel(root, name)
+		if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+			return tree.Root, false
+		}
+		name = rel
+	}
+	if name = filepath.Clean(name); name == "." {
+		return tree.Root, true
+	}
+	p, err := tree.ParsePath(name)
+	return p, err == nil
+}
+
+// backdate says that what was just marked has been dirty since some time. Needs the
+// lock.
+func (r *Replica) backdate(since time.Time) {
+	if since.IsZero() {
+		return
+	}
+	if since.Before(r.marks.first) {
+		r.marks.first = since
+	}
+	for _, f := range r.hot.files {
+		if f.what != 0 && since.Before(f.since) {
+			f.since = since
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"syncagent/agent/rsync"
+	"syncagent/agent/status"
+	"syncagent/agent/tree"
+	"syncagent/agent/watch"
+)
+
+// flushAgain is how soon the watcher is asked again after it could not answer.
+const flushAgain = 50 * time.Millisecond
+
+// Wait returns when everything that changed before the call stands on the targets
+// in scope, and tells what it waits for meanwhile. It is a barrier: first every
+// change so far is led through the watcher, then each target is asked whether
+// anything marked until then is unconfirmed. Deletes that are held keep it
+// waiting, whenever they were made.
+func (m *Master) Wait(ctx context.Context, scope status.Scope, tell func(status.WaitUpdate)) error {
+	var mu sync.Mutex
+	serial := func(u status.WaitUpdate) {
+		mu.Lock()
+		defer mu.Unlock()
+		tell(u)
+	}
+	var wg sync.WaitGroup
+	for _, s := range m.list() {
+		var replicas []*Replica
+		for _, r := range s.Replicas() {
+			if scope.Holds(s.module.Name, r.target.Name) {
+				replicas = append(replicas, r)
+			}
+		}
+		if len(replicas) > 0 {
+			wg.Go(func() { s.wait(ctx, replicas, serial) })
+		}
+	}
+	wg.Wait()
+	return ctx.Err()
+}
+
+// wait is Wait for the given replicas of the module.
+func (s *Source) wait(ctx context.Context, replicas []*Replica, tell func(status.WaitUpdate)) {
+	at, ok := s.flush(ctx, func(why string) {
+		for _, r := range replicas {
+			u := r.waitState(time.Now())
+			u.Done, u.Waiting = false, why
+			tell(u)
+		}
+	})
+	if !ok {
+		return
+	}
+	var wg sync.WaitGroup
+	for _, r := range replicas {
+		wg.Go(func() { r.await(ctx, at, tell) })
+	}
+	wg.Wait()
+}
+
+// flush returns a moment until which every change that was made before the call is
+// marked. It tells why that takes long.
+func (s *Source) flush(ctx context.Context, tell func(why string)) (at time.Time, ok bool) {
+	var begun time.Time
+	for ctx.Err() == nil {
+		why := s.Blocked()
+		if w := s.watches(); w != nil && why == "" {
+			growing, err := w.Flush(ctx)
+			now := time.Now()
+			if err == nil && begun.IsZero() {
+				begun = now
+			}
+			if err == nil && s.watches() == w {
+				if growing.IsZero() || growing.After(begun) {
+					return now, true
+				}
+				why = beingWritten(w)
+			}
+		}
+		if why == "" {
+			why = "the watcher is starting"
+		}
+		tell(why)
+		select {
+		case <-ctx.Done():
+		case <-time.After(flushAgain):
+		}
+	}
+	return time.Time{}, false
+}
+
+func beingWritten(w *watch.Watcher) string {
+	files := w.Growing(tree.Root)
+	if len(files) == 0 {
+		return "a file is being written"
+	}
+	return fmt.Sprintf("%d files are being written, one is %q", len(files), string(files[0]))
+}
+
+// watches returns the watcher while it watches the whole tree, else nil.
+func (s *Source) watches() *watch.Watcher {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.watching {
+		return nil
+	}
+	return s.watcher
+}
+
+// await returns when nothing that was marked until a moment is unconfirmed.
+func (r *Replica) await(ctx context.Context, at time.Time, tell func(status.WaitUpdate)) {
+	for {
+		r.mu.Lock()
+		changed := r.changed
+		r.mu.Unlock()
+		u := r.waitState(at)
+		tell(u)
+		if u.Done {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		case <-r.ended:
+			u.Waiting = "the target was removed or changed meanwhile: try again"
+			tell(u)
+			return
+		}
+	}
+}
+
+// waitState tells what keeps the target from having all that was marked until at.
+func (r *Replica) waitState(at time.Time) status.WaitUpdate {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	u := status.WaitUpdate{
+		Module: r.module.Name, Target: r.target.Name, State: r.state(now),
+		Pending: r.pending(), Failing: r.failingCount(), Held: r.gate.count(),
+	}
+	oldest := r.oldest()
+	late := !oldest.IsZero() && !oldest.After(at)
+	u.Done = !late && u.Held == 0
+	switch {
+	case u.Done:
+	case r.paused:
+		u.Waiting = "the target is paused: \"agent resume\" lets it go on"
+	case r.outage.err != nil:
+		u.Waiting = r.outage.err.Error()
+	case !late:
+		u.Waiting = fmt.Sprintf("%d deletes are held: look at them with \"agent approve --dry-run\"", u.Held)
+	default:
+		u.Waiting = r.lateWhy(at)
+	}
+	return u
+}
+
+// lateWhy names what was marked until at and is not confirmed. Needs the lock.
+func (r *Replica) lateWhy(at time.Time) string {
+	for p, t := range r.retries {
+		if !t.since.After(at) && t.class != rsync.Transient {
+			return fmt.Sprintf("%q is not taken: %s", string(p), t.text)
+		}
+	}
+	if since := r.sweeps.oldest(); !since.IsZero() && !since.After(at) {
+		return "changes that were not seen have to be found by a sweep"
+	}
+	return fmt.Sprintf("%d changes are not confirmed", r.pending())
+}

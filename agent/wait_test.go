@@ -1,0 +1,231 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"syncagent/agent/rsync"
+	"syncagent/agent/status"
+	"syncagent/agent/tree"
+)
+
+// waiting starts a wait for what was marked until now.
+func (b *rig) waiting() (done func() bool, last func() status.WaitUpdate) {
+	ctx, cancel := context.WithCancel(b.Context())
+	b.Cleanup(cancel)
+	updates := make(chan status.WaitUpdate, 10_000)
+	at := time.Now()
+	go b.await(ctx, at, func(u status.WaitUpdate) { updates <- u })
+	var u status.WaitUpdate
+	last = func() status.WaitUpdate {
+		synctest.Wait()
+		for len(updates) > 0 {
+			u = <-updates
+		}
+		return u
+	}
+	return func() bool { return last().Done }, last
+}
+
+// A wait ends with the last change before it, not with the first quiet moment.
+func TestWaitEndsWhileChangesGoOn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.start()
+		b.change(func(s *fakeSlave) { s.delay = 10 * time.Second })
+		b.write("old", "1")
+		b.Mark("old", tree.Content, false)
+		done, _ := b.waiting()
+		for range 9 {
+			time.Sleep(time.Second)
+			b.write("new", time.Now().String())
+			b.Mark("new", tree.Content, false)
+			if done() {
+				t.Fatal("done before the change was sent")
+			}
+		}
+		for range 3 {
+			time.Sleep(time.Second)
+			b.Mark("new", tree.Content, false)
+		}
+		b.slaveIs(true, "old")
+		if !done() {
+			t.Error("not done though only later changes are open")
+		}
+		b.stop()
+	})
+}
+
+// Whatever keeps a change from the target keeps a wait, which says what it is.
+func TestWaitNamesWhatIsMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		hinder, cure func(*rig)
+		says         string
+	}{
+		"down": {func(b *rig) { b.breakDown(rsync.Transient) }, func(b *rig) { b.accept() }, "rsync: no"},
+		"path": {func(b *rig) { b.refuse("old", rsync.Partial) }, func(b *rig) { b.accept() }, `"old" is not taken`},
+		"paused": {
+			func(b *rig) { b.must(b.SetPaused(true)) },
+			func(b *rig) { b.must(b.SetPaused(false)) }, "agent resume",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := newRig(t, nil)
+				b.swept(1)
+				c.hinder(b)
+				b.start()
+				b.write("old", "1")
+				b.Mark("old", tree.Content, false)
+				done, last := b.waiting()
+				time.Sleep(time.Hour)
+				if u := last(); u.Done || !strings.Contains(u.Waiting, c.says) {
+					t.Errorf("after an hour: %+v", u)
+				}
+				c.cure(b)
+				time.Sleep(retryLast + time.Second)
+				b.equal()
+				if !done() {
+					t.Errorf("cured: %+v", last())
+				}
+			})
+		})
+	}
+}
+
+// What a sweep finds in place of changes that were not seen is as old as they are:
+// neither the lag nor a wait forgets that between the sweep and the push.
+func TestWaitAndLagGoOnFromASweepToWhatItFound(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.start()
+		b.write("unseen", "1")
+		b.change(func(s *fakeSlave) { s.delay = time.Minute })
+		b.Mark(tree.Root, tree.Deep, false) // an overflow
+		done, last := b.waiting()
+		time.Sleep(90 * time.Second)
+		if s := b.snapshot("", false); done() || s.Lag != 90 || s.OldestPending != 90 {
+			t.Errorf("being sent: %+v, lag %v, oldest %v", last(), s.Lag, s.OldestPending)
+		}
+		time.Sleep(time.Minute)
+		b.equal()
+		if !done() {
+			t.Errorf("equal: %+v", last())
+		}
+	})
+}
+
+// A held delete keeps a wait.
+func TestWaitSaysWhatIsHeld(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.start()
+		b.mu.Lock()
+		b.gate.hold(map[tree.Path]int{"d": 7}, "a test")
+		b.mu.Unlock()
+		_, last := b.waiting()
+		if u := last(); u.Done || u.Held != 7 || !strings.Contains(u.Waiting, "agent approve") {
+			t.Errorf("%+v", u)
+		}
+	})
+}
+
+// The moment of which a target is known to be equal is the one before it stopped to
+// be, however long it was idle until then.
+func TestInSyncAsOfIsWhenTheTargetStoppedToBe(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.start()
+		time.Sleep(48 * time.Hour)
+		b.breakDown(rsync.Transient)
+		b.write("f", "1")
+		at := time.Now()
+		b.Mark("f", tree.Content, false)
+		time.Sleep(time.Hour)
+		if s := b.snapshot("", false); !s.InSyncAsOf.Equal(at) || s.Lag != 3600 {
+			t.Errorf("in sync as of %v, lag %v, the change was at %v", s.InSyncAsOf, s.Lag, at)
+		}
+	})
+}
+
+// Paused: nothing is sent, nothing is forgotten, also by a restart.
+func TestPauseSendsNothingAndSurvives(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.start()
+		b.must(b.SetPaused(true))
+		b.write("f", "1")
+		b.Mark("f", tree.Content, false)
+		b.RequestSweep(false)
+		time.Sleep(time.Hour)
+		if s := b.snapshot("", false); s.State != status.Paused || s.Pending != 1 || len(b.batches())+b.sweepsSeen() > 0 {
+			t.Errorf("%+v, %d sweeps", s, b.sweepsSeen())
+		}
+		b.stop()
+		b.renew()
+		b.start()
+		time.Sleep(time.Hour)
+		b.slaveIs(false, "f")
+		if s := b.snapshot("", false); s.State != status.Paused {
+			t.Errorf("started again: %+v", s)
+		}
+		b.must(b.SetPaused(false))
+		time.Sleep(time.Minute)
+		b.equal()
+	})
+}
+
+// A pause that cannot be written holds, and says that it would end with the agent.
+func TestPauseSaysWhenItWouldNotLast(t *testing.T) {
+	b := newRig(t, nil)
+	b.store.setErr(errors.New("full"))
+	if err := b.SetPaused(true); err == nil || !under(b.Replica, func() bool { return b.paused }) {
+		t.Errorf("pause: %v", err)
+	}
+}
+
+// Retry does not wait for the pause of a path or of a target.
+func TestRetryTriesAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.start()
+		b.write("d/f", "1")
+		b.refuse("d/f", rsync.Partial)
+		b.Mark("d/f", tree.Content, false)
+		time.Sleep(20 * time.Minute)
+		b.accept()
+		if n := b.retryAt("e"); n != 0 {
+			t.Errorf("%d paths below another directory", n)
+		}
+		if n := b.retryAt("d"); n != 1 {
+			t.Errorf("%d paths are tried again", n)
+		}
+		time.Sleep(100 * time.Millisecond)
+		b.equal()
+	})
+}
+
+func TestWithinModule(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		want tree.Path
+		ok   bool
+	}{
+		{"", "", true}, {"/www", "", true}, {"/www/a/b", "a/b", true}, {"a//b/", "a/b", true},
+		{"/wwwx/a", "", false}, {"/", "", false}, {"../a", "", false}, {"/www/..a", "..a", true},
+	} {
+		if p, ok := withinModule("/www", c.name); p != c.want || ok != c.ok {
+			t.Errorf("%q: %q, %v", c.name, p, ok)
+		}
+	}
+}

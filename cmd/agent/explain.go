@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"syncagent/agent/status"
+)
+
+func (a *app) explainCommand() *cobra.Command {
+	var req status.ExplainRequest
+	cmd := &cobra.Command{
+		Use:   "explain PATH",
+		Short: "say what becomes of a path, and why",
+		Long: "Tells which module holds PATH and which rule decides about it, whether its changes are noticed and by what, and where it\n" +
+			"stands on each slave: confirmed, dirty (to be sent), sending, failing, held (a delete that waits for approval), or\n" +
+			"sweep (only the comparison that is due can tell). PATH is absolute, or relative to a module's directory.\n\n" +
+			"Exit status: 0 answered; 1 failed, no agent runs, or no module holds PATH; 2 wrong usage.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req.Path.Name = args[0]
+			return a.explain(cmd.Context(), req)
+		},
+	}
+	cmd.Flags().StringVar(&req.Module, "module", "", "only the module `NAME`")
+	cmd.Flags().StringVar(&req.Target, "target", "", "only the target `NAME`")
+	return cmd
+}
+
+func (a *app) explain(ctx context.Context, req status.ExplainRequest) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	list, err := client.Explain(ctx, req)
+	if err != nil {
+		return unknownNames(err, req.Scope)
+	}
+	if a.output == "json" {
+		return json.NewEncoder(a.out).Encode(list)
+	}
+	for _, e := range list {
+		explainText(a.out, e)
+	}
+	return nil
+}
+
+func explainText(w io.Writer, e status.Explanation) {
+	fmt.Fprintf(w, "%s: %q is a %s here\n", e.Module, e.Path.Name, e.Entry)
+	switch {
+	case e.Rule == "":
+		fmt.Fprintln(w, "  rule:    none matches, so it is replicated")
+	case e.Excluded:
+		fmt.Fprintf(w, "  rule:    %q excludes %q\n", e.Rule, e.RulePath.Name)
+	default:
+		fmt.Fprintf(w, "  rule:    %q includes it\n", e.Rule)
+	}
+	seen := "not watched: "
+	if e.Watched {
+		seen = "by "
+	}
+	fmt.Fprintf(w, "  watched: %s%s\n", seen, e.Watcher)
+	if e.Blocked != "" {
+		fmt.Fprintf(w, "  blocked: %s\n", e.Blocked)
+	}
+	if e.Excluded {
+		return // what a target may hold there is its own
+	}
+	for _, t := range e.Targets {
+		fmt.Fprintf(w, "  on %s: %s, target is %s\n", t.Name, t.Where, t.State)
+		if t.Error != "" {
+			fmt.Fprintf(w, "    %s, %d tries, next at %s: %s\n", t.Class, t.Tries, stamp(t.Next), t.Error)
+		}
+	}
+}
