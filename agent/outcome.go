@@ -38,7 +38,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 		r.sweeps.partial, r.sweeps.wanted = false, true // what could not be looked at can be now
 		poke(r.sweepUp)
 	}
-	if w.send.Empty() {
+	if w.sends() == 0 {
 		r.doubt()
 		return
 	}
@@ -173,7 +173,7 @@ func (r *Replica) count(w work, out rsync.Outcome, dirty map[tree.Path]bool, now
 	}
 	r.sweeps.entries = max(0, r.sweeps.entries+int64(s.Created-s.Deletes))
 	r.gate.spent(s.Deletes, now)
-	r.gate.confirmed(w.send.Gone, w.send.Send, dirty)
+	r.gate.confirmed(w.send.Gone, slices.Concat(w.send.Send, w.forced), dirty)
 }
 
 // recovered ends an outage. Needs the lock.

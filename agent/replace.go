@@ -24,10 +24,7 @@ func (r *Replica) makeWay(ctx context.Context, w *work) error {
 	defer r.mu.Unlock()
 	free, crowded := r.sortReplace(w, victims)
 	allowed, n := r.judge(crowded)
-	for _, p := range allowed {
-		w.send.Send = append(w.send.Send, p)
-		w.send.Replace = true
-	}
+	w.forced = allowed
 	if len(allowed) > 0 {
 		w.send.MaxDelete = r.gate.backstop(w.send.MaxDelete+n, r.sweeps.entries, time.Now())
 	}

@@ -22,6 +22,7 @@ type work struct {
 	send    rsync.Batch
 	gone    []root.Entry
 	replace []root.Entry // no directories, where the slave may have one
+	forced  []tree.Path  // those of them for which one may make way
 	failed  []rsync.Failure
 	back    map[tree.Path]bool // put back until their file system is mounted again
 	missing map[tree.Path]bool
@@ -58,6 +59,11 @@ func (r *Replica) push(ctx context.Context, v *view, entries []root.Entry) error
 	if err := r.reach(ctx); err != nil {
 		return err
 	}
+	found, extras, err := r.list(ctx, v, &w)
+	if err != nil {
+		return err
+	}
+	entries = append(slices.Clip(entries), found...)
 	if err := r.pass(ctx, v, &w); err != nil {
 		return err
 	}
@@ -65,29 +71,39 @@ func (r *Replica) push(ctx context.Context, v *view, entries []root.Entry) error
 		return err
 	}
 	out := rsync.Outcome{}
-	if !w.send.Empty() {
-		out = r.send(ctx, v, w.send)
+	if w.sends() > 0 {
+		out = r.send(ctx, v, w)
 	}
-	out.Failed = append(out.Failed, w.failed...)
+	out.Failed, out.Extras = append(out.Failed, w.failed...), append(out.Extras, extras...)
 	r.conclude(entries, w, v.reported(out))
 	return nil
 }
 
-// send hands the batch to the slave. Where file systems are mounted below the
-// root, deletes go in a run of their own: one of them could vanish while rsync
-// looks, and a run that may delete what is missing must then not hold what was
-// there.
-func (r *Replica) send(ctx context.Context, v *view, b rsync.Batch) rsync.Outcome {
-	present := b
-	present.Gone = nil
-	if !v.nested() || len(b.Gone) == 0 || present.Empty() {
-		return r.slave.Send(ctx, v.Dir(), b)
+// send hands the batch to the slave. What may delete goes in a run of its own
+// in two cases. Where file systems are mounted below the root, one of them could
+// vanish while rsync looks, and a run that may delete what is missing must then
+// not hold what was there. Where something is excluded, a directory of the slave
+// may hold it and stand in the place of a file that nobody saw coming; a run
+// that may delete would have it make way.
+func (r *Replica) send(ctx context.Context, v *view, w work) rsync.Outcome {
+	deletes := rsync.Batch{Send: w.forced, Gone: w.send.Gone, Replace: len(w.forced) > 0, MaxDelete: w.send.MaxDelete}
+	present := w.send
+	present.Gone, present.MaxDelete = nil, 0
+	switch {
+	case deletes.Empty():
+		return r.slave.Send(ctx, v.Dir(), present)
+	case present.Empty():
+		return r.slave.Send(ctx, v.Dir(), deletes)
+	case !v.nested() && r.module.Rules.Empty():
+		present.Send = slices.Concat(present.Send, deletes.Send)
+		present.Gone, present.Replace, present.MaxDelete = deletes.Gone, deletes.Replace, deletes.MaxDelete
+		return r.slave.Send(ctx, v.Dir(), present)
 	}
 	out := r.slave.Send(ctx, v.Dir(), present)
 	if out.Err != nil && !pathsOnly(out.Err.Class) {
-		return unsent(out, b.Gone)
+		return unsent(out, slices.Concat(deletes.Gone, deletes.Send))
 	}
-	return join(out, r.slave.Send(ctx, v.Dir(), rsync.Batch{Gone: b.Gone, MaxDelete: b.MaxDelete}))
+	return join(out, r.slave.Send(ctx, v.Dir(), deletes))
 }
 
 // unsent adds paths that were not tried to a failed outcome.
@@ -115,8 +131,14 @@ func join(a, b rsync.Outcome) rsync.Outcome {
 	return a
 }
 
+// sends counts what goes to the slave.
+func (w *work) sends() int {
+	b := w.send
+	return len(b.Send) + len(b.Attrs) + len(b.Gone) + len(b.Deep) + len(w.forced)
+}
+
 func (w *work) idle() bool {
-	return w.send.Empty() && len(w.gone) == 0 && len(w.replace) == 0 && len(w.failed) == 0
+	return w.sends() == 0 && len(w.gone) == 0 && len(w.replace) == 0 && len(w.failed) == 0
 }
 
 // sort says of each entry what has to be done about it.

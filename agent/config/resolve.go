@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"syncagent/agent/filter"
 )
@@ -31,13 +32,14 @@ func (m *Master) module(spec ModuleSpec) (Module, Faults) {
 	mod := Module{
 		Name: spec.Name, Path: spec.Path, Delete: spec.Delete, Settings: m.Settings,
 		Filter: spec.Filter, Rsync: spec.Rsync, Hooks: spec.Hooks,
+		Rsync: spec.Rsync,
 	}
 	faults := m.override(key, &mod.Settings, spec.Overrides)
-	rules, err := filter.Compile(spec.Filter)
-	if err != nil {
-		faults = append(faults, m.origin.fault(key+".filter", problem{err.Error(), "mend the rule"}))
+	var bad *Fault
+	if mod.Rules, bad = m.rules(key, spec); bad != nil {
+		faults = append(faults, bad)
 	}
-	mod.Rules = rules
+	mod.Filter = mod.Rules.Texts()
 	for _, dest := range spec.dests(m.TargetSpecs) {
 		i := m.target(dest.Target)
 		if i < 0 {
@@ -47,6 +49,22 @@ func (m *Master) module(spec ModuleSpec) (Module, Faults) {
 		mod.Targets = append(mod.Targets, m.resolveTarget(spec, dest, m.TargetSpecs[i]))
 	}
 	return mod, faults
+}
+
+// rules compiles all that leaves something out of a module.
+func (m *Master) rules(key string, spec ModuleSpec) (*filter.Rules, *Fault) {
+	lines := slices.Clone(spec.Filter)
+	for _, name := range spec.FilterSets {
+		lines = append(lines, filter.Set(name)...)
+	}
+	rules, err := filter.Compile(lines)
+	if err != nil {
+		return nil, m.origin.fault(key+".filter", problem{err.Error(), "mend the rule"})
+	}
+	if rules, err = rules.WithRegexps(spec.FilterRegex); err != nil {
+		return nil, m.origin.fault(key+".filter_regex", problem{err.Error(), "mend the expression"})
+	}
+	return rules, nil
 }
 
 func (m *Master) override(key string, s *Settings, over map[string]string) Faults {

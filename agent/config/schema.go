@@ -1,6 +1,10 @@
 package config
 
-import "slices"
+import (
+	"slices"
+
+	"syncagent/agent/filter"
+)
 
 // Tags of scalars in written YAML; a string that looks like a number or a bool
 // is quoted because of its tag.
@@ -40,6 +44,17 @@ func truth(name string, p *bool, doc string) field {
 
 func span(name string, p *Duration, doc string) field {
 	return scalar(name, tagString, durationValue(p), doc)
+}
+
+// lasting is a span that cannot be off.
+func lasting(name string, p *Duration, doc string) field {
+	v := durationValue(p)
+	return scalar(name, tagString, bound{get: v.text, put: func(text string) *problem {
+		if d, err := ParseDuration(text); err == nil && d < Second {
+			return &problem{quote(text) + " is too short", "write 1s or more"}
+		}
+		return v.set(text)
+	}}, doc)
 }
 
 func group(name, doc string, sub ...field) field { return field{name: name, doc: doc, sub: sub} }
@@ -126,6 +141,8 @@ func moduleFields(m *ModuleSpec) []field {
 		{name: "filter", doc: "rsync's filter rules, the first match wins", list: &listField{p: &m.Filter, check: filterRule}},
 		text("transport", &m.Transport, transport, "daemon or ssh, instead of what each target says"),
 		{name: "hooks", doc: "what runs after a push", custom: hooksField(&m.Hooks, false)},
+		{name: "filter_regex", doc: "expressions; what one of them matches in full is left out", list: &listField{p: &m.FilterRegex, check: filterRegex}},
+		{name: "filter_sets", doc: "rules by name, behind those of filter: " + orList(filter.SetNames()), list: &listField{p: &m.FilterSets, check: enum("", filter.SetNames()...)}},
 		group("rsync", "options of the rsync runs", rsyncFields(&m.Rsync)...),
 	}
 }
@@ -139,6 +156,7 @@ func rsyncFields(r *RsyncOptions) []field {
 		truth("acls", &r.ACLs, "access control lists"),
 		truth("hard_links", &r.HardLinks, "keep hard links"),
 		truth("numeric_ids", &r.NumericIDs, "owners by number, not by name"),
+		lasting("timeout", &r.Timeout, "of a run in which nothing moves"),
 		{name: "extra", doc: "further options", list: &listField{p: &r.Extra, check: extraOption}},
 	}
 }

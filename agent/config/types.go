@@ -111,6 +111,10 @@ type ModuleSpec struct {
 	// Transport is how the module reaches its targets, "" as each target says.
 	Transport string
 	Hooks     []Hook
+	// FilterRegex are expressions that exclude what they match in full.
+	FilterRegex []string
+	FilterSets  []string // names of filter.Set
+	Rsync       RsyncOptions
 	// Overrides maps dotted keys of Settings to their text, see Keys.
 	Overrides map[string]string
 }
@@ -131,6 +135,7 @@ type RsyncOptions struct {
 	ACLs       bool
 	HardLinks  bool
 	NumericIDs bool
+	Timeout    Duration // of a run in which nothing moves
 	Extra      []string // further options, each beginning with '-'
 }
 
@@ -229,4 +234,6 @@ func defaultSettings() Settings {
 
 func defaultGuard() Guard { return Guard{Percent: 30, Min: 50} }
 
-func defaultRsync() RsyncOptions { return RsyncOptions{Compress: "none", NumericIDs: true} }
+func defaultRsync() RsyncOptions {
+	return RsyncOptions{Compress: "none", NumericIDs: true, Timeout: Minute}
+}
