@@ -75,6 +75,14 @@ func ExtraOption(text string) error {
 	return nil
 }
 
+// FilterRule says why filter does not take a rule, nil if it does.
+func FilterRule(text string) error {
+	if _, bad := filterRule(text); bad != nil {
+		return &Fault{Problem: bad.text, Hint: bad.hint}
+	}
+	return nil
+}
+
 // ruleProblem says what is wrong with one filter rule or expression.
 func ruleProblem(what, rule string, err error) *problem {
 	var bad *filter.SyntaxError

@@ -118,6 +118,10 @@ func (m *Master) resolveTarget(module ModuleSpec, dest ModuleDest, spec TargetSp
 	if t.Module == "" {
 		t.Module = module.Name
 	}
+	if t.Auth.Off || spec.Auth == (Auth{}) && m.Auth.Off {
+		t.Auth = Auth{Off: true}
+		return t
+	}
 	if t.Auth.User == "" {
 		t.Auth.User = m.Auth.User
 	}
@@ -138,4 +142,15 @@ func (m *Master) unknownTarget(key string, dest ModuleDest) *Fault {
 	f := m.origin.fault(key+".targets."+printable(dest.Target), problem{fmt.Sprintf("there is no target %s", quote(dest.Target)), suggest(dest.Target, known)})
 	f.Key = key + ".targets"
 	return f
+}
+
+// SweepAtStart has every module swept when the agent starts, whatever the file
+// says.
+func (m *Master) SweepAtStart() {
+	m.Sweep.AtStart = true
+	for _, spec := range m.ModuleSpecs {
+		if _, ok := spec.Overrides["sweep.at_start"]; ok {
+			spec.Overrides["sweep.at_start"] = "true"
+		}
+	}
 }

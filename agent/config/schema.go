@@ -68,6 +68,7 @@ func masterFields(m *Master) []field {
 		number("workers", &m.Workers, 0, 10000, "rsync processes at once; 0 is twice the processors and two"),
 		group("auth", "how to log in on the targets", authFields(&m.Auth)...),
 		group("ssh", "how to reach targets whose transport is ssh", sshFields(&m.SSH)...),
+		authField(&m.Auth, "how to log in on the targets; off where they ask nobody"),
 	}
 	tail := []field{
 		{name: "on_state", doc: "hooks for targets in trouble, and well again", custom: hooksField(&m.OnState, true)},
@@ -75,6 +76,10 @@ func masterFields(m *Master) []field {
 		{name: "modules", doc: "the trees by name", custom: modulesField(m)},
 	}
 	return slices.Concat(head, settingsFields(&m.Settings), tail)
+}
+
+func authField(a *Auth, doc string) field {
+	return field{name: "auth", doc: doc, tag: tagString, val: authValue(a), sub: authFields(a)}
 }
 
 func authFields(a *Auth) []field {
@@ -122,7 +127,7 @@ func targetFields(t *TargetSpec) []field {
 	return []field{
 		text("host", &t.Host, hostName, "name or address"),
 		number("port", &t.Port, 1, 65535, "of the rsync daemon"),
-		group("auth", "instead of the top level's", authFields(&t.Auth)...),
+		authField(&t.Auth, "instead of the top level's; off where it asks nobody"),
 		text("bwlimit", &t.Bwlimit, bandwidth, "bytes a second with K, M or G; empty is no limit"),
 		text("whole_file", &t.WholeFile, enum("no", "", "auto", "yes", "no"), "send changed files whole: auto, yes or no"),
 		text("compress", &t.Compress, enum("none", append(compressions(), "")...), "instead of the module's"),

@@ -36,6 +36,7 @@ type Master struct {
 type Auth struct {
 	User         string
 	PasswordFile string // absolute
+	Off          bool   // the daemon asks nobody; the others mean nothing then
 }
 
 // Settings are the keys a module may override.

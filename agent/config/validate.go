@@ -47,7 +47,10 @@ func (r *Receiver) Validate(host *Host) error {
 }
 
 func (m *Master) ownFiles() []located {
-	list := []located{{key: "state_dir", path: m.StateDir}, {key: "socket", path: m.Socket}, {key: "auth.password_file", path: m.Auth.PasswordFile}}
+	list := []located{{key: "state_dir", path: m.StateDir}, {key: "socket", path: m.Socket}}
+	if m.Auth.PasswordFile != "" {
+		list = append(list, located{key: "auth.password_file", path: m.Auth.PasswordFile})
+	}
 	for _, t := range m.TargetSpecs {
 		if t.Auth.PasswordFile != "" {
 			list = append(list, located{key: join("targets", t.Name) + ".auth.password_file", path: t.Auth.PasswordFile})
@@ -191,6 +194,10 @@ func (v *validator) passwords(m *Master) {
 			continue
 		}
 		if t.Auth.PasswordFile == "" {
+		switch {
+		case t.Auth.Off, t.Auth == (Auth{}) && m.Auth.Off:
+			continue
+		case t.Auth.PasswordFile == "":
 			shared = true
 			continue
 		}
