@@ -33,6 +33,7 @@ func (m *Master) module(spec ModuleSpec) (Module, Faults) {
 		Name: spec.Name, Path: spec.Path, Delete: spec.Delete, Settings: m.Settings,
 		Filter: spec.Filter, Rsync: spec.Rsync, Hooks: spec.Hooks,
 		Rsync: spec.Rsync,
+		Events: spec.Events, Rsync: spec.Rsync,
 	}
 	faults := m.override(key, &mod.Settings, spec.Overrides)
 	var bad *Fault

@@ -148,6 +148,7 @@ func moduleFields(m *ModuleSpec) []field {
 		{name: "hooks", doc: "what runs after a push", custom: hooksField(&m.Hooks, false)},
 		{name: "filter_regex", doc: "expressions; what one of them matches in full is left out", list: &listField{p: &m.FilterRegex, check: filterRegex}},
 		{name: "filter_sets", doc: "rules by name, behind those of filter: " + orList(filter.SetNames()), list: &listField{p: &m.FilterSets, check: enum("", filter.SetNames()...)}},
+		{name: "events", doc: "what is noticed at once, sweeps see the rest; left out: all of " + orList(EventNames()), list: &listField{p: &m.Events, check: enum("", EventNames()...)}},
 		group("rsync", "options of the rsync runs", rsyncFields(&m.Rsync)...),
 	}
 }

@@ -115,6 +115,7 @@ type ModuleSpec struct {
 	// FilterRegex are expressions that exclude what they match in full.
 	FilterRegex []string
 	FilterSets  []string // names of filter.Set
+	Events      []string // what marks, of EventNames; none: all of them
 	Rsync       RsyncOptions
 	// Overrides maps dotted keys of Settings to their text, see Keys.
 	Overrides map[string]string
@@ -147,6 +148,7 @@ type Module struct {
 	Settings
 	Filter  []string // the text of Rules
 	Rules   *filter.Rules
+	Events  []string
 	Rsync   RsyncOptions
 	Targets []Target
 	Hooks   []Hook
