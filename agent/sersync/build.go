@@ -56,6 +56,7 @@ func (b *builder) instance(head *element) {
 		}
 		b.local(local, spec, t)
 	}
+	b.plugin(head, s.first("plugin"))
 }
 
 // local adds one watched directory with all of its slaves.
@@ -238,6 +239,7 @@ func whyFilter(text string) string {
 
 // times takes schedules: failLog and crontab.
 func (b *builder) times(s *element, spec *config.ModuleSpec) {
+	b.failures(s.first("failLog"), spec)
 	c := s.first("crontab")
 	if !c.on() {
 		spec.Overrides["sweep.every"], spec.Overrides["sweep.checksum_every"] = "off", "off"
@@ -250,6 +252,32 @@ func (b *builder) times(s *element, spec *config.ModuleSpec) {
 		minutes = 600
 	}
 	spec.Overrides["sweep.every"], spec.Overrides["sweep.checksum_every"] = strconv.Itoa(minutes)+"m", "off"
+	if f := c.first("crontabfilter"); f.on() && len(f.all("exclude")) > 0 {
+		b.say(f.line, Warning, f.says("start"), "sweep.every: off, sweep.at_start: false",
+			"a sweep that leaves out what events send is not known here: write the patterns as filter, or do without them")
+		spec.Overrides["sweep.every"], spec.Overrides["sweep.at_start"] = "off", "false"
+	}
+}
+
+// failures takes failLog: the interval, not the script.
+func (b *builder) failures(f *element, spec *config.ModuleSpec) {
+	const key = "failures.retry_every"
+	if f == nil {
+		return
+	}
+	becomes := "each failing path is tried again after pauses of its own"
+	minutes, err := strconv.Atoi(f.attr("timeToExecute"))
+	if err == nil && minutes > 0 && knows(key) {
+		spec.Overrides[key] = strconv.Itoa(minutes) + "m"
+		becomes = key + ": " + spec.Overrides[key]
+	}
+	b.say(f.line, Changed, f.says("path"), becomes+"; agent status --failing lists them",
+		"the script could be written by every user of the host and ran as root; it held old commands, and was emptied whatever came of them")
+}
+
+// knows reports whether a module may set a key.
+func knows(key string) bool {
+	return slices.ContainsFunc(config.Keys(config.RoleMaster), func(k config.Key) bool { return k.Name == key })
 }
 
 func same(a, b config.TargetSpec) bool { return fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b) }
