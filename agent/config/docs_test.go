@@ -231,6 +231,10 @@ func TestDocs(t *testing.T) {
 func TestDocsExamples(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	for _, file := range []string{docsFile, "../../docs/hooks.md", "../../README.md"} {
+	for _, file := range []string{
+		docsFile, "../../README.md", "../../README.zh.md",
+		"../../docs/migrate-from-sersync.md", "../../docs/migrate-from-sersync.zh.md", "../../docs/migrate-from-lsyncd.md",
+	} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
