@@ -31,9 +31,7 @@ func (m *Master) module(spec ModuleSpec) (Module, Faults) {
 	key := join("modules", spec.Name)
 	mod := Module{
 		Name: spec.Name, Path: spec.Path, Delete: spec.Delete, Settings: m.Settings,
-		Filter: spec.Filter, Rsync: spec.Rsync, Hooks: spec.Hooks,
-		Rsync: spec.Rsync,
-		Events: spec.Events, Rsync: spec.Rsync,
+		Events: spec.Events, Rsync: spec.Rsync, Hooks: spec.Hooks,
 	}
 	faults := m.override(key, &mod.Settings, spec.Overrides)
 	var bad *Fault
@@ -121,13 +119,9 @@ func (m *Master) resolveTarget(module ModuleSpec, dest ModuleDest, spec TargetSp
 	}
 	if t.Auth.Off || spec.Auth == (Auth{}) && m.Auth.Off {
 		t.Auth = Auth{Off: true}
-		return t
-	}
-	if t.Auth.User == "" {
-		t.Auth.User = m.Auth.User
-	}
-	if t.Auth.PasswordFile == "" {
-		t.Auth.PasswordFile = m.Auth.PasswordFile
+	} else {
+		t.Auth.User = cmp.Or(t.Auth.User, m.Auth.User)
+		t.Auth.PasswordFile = cmp.Or(t.Auth.PasswordFile, m.Auth.PasswordFile)
 	}
 	if cmp.Or(module.Transport, spec.Transport) == TransportSSH {
 		m.overSSH(&t, spec.SSH, module.Path)

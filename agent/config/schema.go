@@ -66,7 +66,6 @@ func masterFields(m *Master) []field {
 		text("socket", &m.Socket, socketPath, "unix socket through which commands reach the running agent"),
 		text("listen", &m.Listen, listenAddress, "host:port of the status page and /metrics; empty is off"),
 		number("workers", &m.Workers, 0, 10000, "rsync processes at once; 0 is twice the processors and two"),
-		group("auth", "how to log in on the targets", authFields(&m.Auth)...),
 		group("ssh", "how to reach targets whose transport is ssh", sshFields(&m.SSH)...),
 		authField(&m.Auth, "how to log in on the targets; off where they ask nobody"),
 	}

@@ -108,7 +108,6 @@ type ModuleSpec struct {
 	Targets []ModuleDest // nil: every target, module of the same name, its root
 	Delete  bool
 	Filter  []string // rsync's filter language, first match wins
-	Rsync   RsyncOptions
 	// Transport is how the module reaches its targets, "" as each target says.
 	Transport string
 	Hooks     []Hook

@@ -190,12 +190,8 @@ func (v *validator) passwords(m *Master) {
 	}
 	shared := len(m.TargetSpecs) == 0
 	for _, t := range m.TargetSpecs {
-		if m.onlySSH(t) {
-			continue
-		}
-		if t.Auth.PasswordFile == "" {
 		switch {
-		case t.Auth.Off, t.Auth == (Auth{}) && m.Auth.Off:
+		case m.onlySSH(t), t.Auth.Off, t.Auth == (Auth{}) && m.Auth.Off:
 			continue
 		case t.Auth.PasswordFile == "":
 			shared = true

@@ -50,13 +50,13 @@ func (b *builder) instance(head *element) {
 	b.filters(head.first("filter"), &spec)
 	b.switches(head.first("inotify"), &spec)
 	b.times(s, &spec)
+	b.plugin(head, s.first("plugin"), &spec)
 	for i, local := range s.all("localpath") {
 		if i > 0 {
 			b.say(local.line, Changed, local.says("watch"), "a module of its own", "only the first localpath was read")
 		}
 		b.local(local, spec, t)
 	}
-	b.plugin(head, s.first("plugin"))
 }
 
 // local adds one watched directory with all of its slaves.
@@ -93,9 +93,11 @@ func (b *builder) remote(r *element, spec *config.ModuleSpec, t config.TargetSpe
 		b.fault(r.line, r.says("ip")+" has no ip or no name", "write both")
 		return
 	}
-	module, dir := name, ""
-	module, dir, _ = strings.Cut(strings.Trim(name, "/"), "/")
+	module, dir, _ := strings.Cut(strings.Trim(name, "/"), "/")
 	dest := config.ModuleDest{Module: module, Dir: strings.Trim(path.Clean("/"+dir), "/")}
+	if spec.Transport == config.TransportSSH { // then it is a directory over there
+		dest = config.ModuleDest{Dir: path.Clean(name)}
+	}
 	for n := 1; ; n++ {
 		dest.Target = b.target(t, n)
 		if !slices.ContainsFunc(spec.Targets, func(d config.ModuleDest) bool { return d.Target == dest.Target }) {

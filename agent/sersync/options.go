@@ -27,7 +27,7 @@ func (b *builder) options(r *element, spec *config.ModuleSpec, t *config.TargetS
 		b.timeout(e.line, e.says("time"), e.attr("time"), spec)
 	}
 	if e := r.first("ssh"); e.on() {
-		b.overSSH(e, spec)
+		b.overSSH(e, spec, t)
 	}
 	b.params(r.first("commonParams"), spec, t)
 }

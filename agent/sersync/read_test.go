@@ -76,6 +76,9 @@ func verdict(t *testing.T, sources []Source) string {
 	if err != nil {
 		return b.String() + string(text) + err.Error() + "\n"
 	}
+	if err := again.Validate(nil); err != nil {
+		b.WriteString(err.Error() + "\n")
+	}
 	second, err := again.Encode()
 	if err != nil || string(second) != string(text) {
 		t.Errorf("what is imported does not round-trip: %v\n%s\nbecame\n%s", err, text, second)

@@ -56,6 +56,11 @@ func (b *builder) switched(name string, e *element, spec *config.ModuleSpec) {
 	}
 }
 
-func (b *builder) overSSH(e *element, _ *config.ModuleSpec) {
-	b.fault(e.line, e.says("start")+" cannot be had yet", "use the rsync daemon")
+// overSSH has the remote's name be a directory over there, as it was.
+func (b *builder) overSSH(e *element, spec *config.ModuleSpec, t *config.TargetSpec) {
+	spec.Transport, t.Transport = config.TransportSSH, config.TransportSSH
+	if t.Port != config.DefaultPort {
+		b.say(e.line, Changed, e.says("start"), "userDefinedPort is not used", "it is the rsync daemon's; ssh: {port: N} is that of the ssh server")
+	}
+	t.Port, t.SSH.User, t.Auth = config.DefaultPort, t.Auth.User, config.Auth{Off: true}
 }

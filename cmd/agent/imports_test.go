@@ -39,7 +39,6 @@ func mayImport() map[string]string {
 		"agent/rsync":      "agent/tree agent/proc",
 		"agent/hook":       "agent/tree agent/proc secrets",
 		"agent/config":     "agent/filter agent/tree secrets",
-		"agent/config":     "agent/filter secrets",
 		"agent/sersync":    "agent/config agent/filter",
 		"rsyncd/supervise": "agent/proc",
 		"rsyncd/probe":     "rsyncd",
