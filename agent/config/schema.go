@@ -66,8 +66,8 @@ func masterFields(m *Master) []field {
 		text("socket", &m.Socket, socketPath, "unix socket through which commands reach the running agent"),
 		text("listen", &m.Listen, listenAddress, "host:port of the status page and /metrics; empty is off"),
 		number("workers", &m.Workers, 0, 10000, "rsync processes at once; 0 is twice the processors and two"),
-		group("ssh", "how to reach targets whose transport is ssh", sshFields(&m.SSH)...),
 		authField(&m.Auth, "how to log in on the targets; off where they ask nobody"),
+		group("ssh", "how to reach targets whose transport is ssh", sshFields(&m.SSH)...),
 	}
 	tail := []field{
 		{name: "on_state", doc: "hooks for targets in trouble, and well again", custom: hooksField(&m.OnState, true)},
