@@ -285,7 +285,7 @@ func (r *Replica) lacks(p tree.Path) bool {
 
 // tell says to the hooks what a push did: what is confirmed, and what failed.
 func (r *Replica) tell(entries []root.Entry, w work, failed []rsync.Failure, dirty map[tree.Path]bool) {
-	if r.pushed == nil || w.send.Empty() && len(failed) == 0 {
+	if r.pushed == nil || w.sends() == 0 && len(failed) == 0 {
 		return
 	}
 	dirs := make(map[tree.Path]bool, len(entries))
@@ -302,7 +302,7 @@ func (r *Replica) tell(entries []root.Entry, w work, failed []rsync.Failure, dir
 			}
 		}
 	}
-	add(hook.Put, w.send.Send)
+	add(hook.Put, slices.Concat(w.send.Send, w.forced))
 	add(hook.Attrs, w.send.Attrs)
 	add(hook.Delete, w.send.Gone)
 	add(hook.Tree, w.send.Deep)
