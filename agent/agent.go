@@ -20,6 +20,7 @@ import (
 	"syncagent/agent/proc"
 	"syncagent/agent/rsync"
 	"syncagent/agent/status"
+	"syncagent/agent/tree"
 )
 
 // Master is the running master: every module's source and every replica.
@@ -238,11 +239,15 @@ func destOf(t config.Target) rsync.Dest {
 // keep; see package rsync for why --timeout alone is not one.
 func optionsOf(m config.Module, t config.Target) rsync.Options {
 	o := m.Rsync
+	var excludes func(tree.Path, bool) bool
+	if m.Rules.HasRegexps() {
+		excludes = m.Rules.Excludes
+	}
 	return rsync.Options{
-		Filter: m.Rules.Args(), Compress: cmp.Or(t.Compress, o.Compress), Bwlimit: t.Bwlimit, Xattrs: o.Xattrs, ACLs: o.ACLs,
+		Excludes: excludes, Filter: m.Rules.Args(), Compress: cmp.Or(t.Compress, o.Compress), Bwlimit: t.Bwlimit, Xattrs: o.Xattrs, ACLs: o.ACLs,
 		BackupDir: m.BackupDir,
 		HardLinks: o.HardLinks, NumericIDs: o.NumericIDs, Extra: append(wireArgs(t.Wire), o.Extra...),
-		Timeout: 60 * time.Second, ConnectTimeout: 10 * time.Second, Stall: 90 * time.Second,
+		Timeout: o.Timeout.Std(), ConnectTimeout: 10 * time.Second, Stall: o.Timeout.Std() * 3 / 2,
 	}
 }
 

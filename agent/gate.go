@@ -290,18 +290,7 @@ func above[V any](m map[tree.Path]V, p tree.Path) (tree.Path, bool) {
 // directories that must stay because of it. Victims come in the slave's order;
 // the result is in order.
 func spare(victims []rsync.Extra, rules *filter.Rules) []rsync.Extra {
-	kept := make([]rsync.Extra, 0, len(victims))
-	needed := map[tree.Path]bool{}
-	for _, v := range victims {
-		if !rules.Excludes(v.Path, v.Dir) {
-			kept = append(kept, v)
-			continue
-		}
-		for p := v.Path; p != tree.Root; p = p.Parent() {
-			needed[p] = true
-		}
-	}
-	kept = slices.DeleteFunc(kept, func(v rsync.Extra) bool { return needed[v.Path] })
+	kept := rsync.Spare(victims, rules.Excludes)
 	slices.SortFunc(kept, func(a, b rsync.Extra) int { return tree.Compare(a.Path, b.Path) })
 	return kept
 }

@@ -245,7 +245,8 @@ func (r *Replica) misplaced(l *lane, found *look) map[tree.Path]bool {
 
 func (r *Replica) isHeavy(e root.Entry, found *look, large int64) bool {
 	if e.Stat.IsDir() {
-		return found.weigh(e.Path, r.heavy, large).Heavy
+		// with expressions it becomes a list, which may hold what only the live lane sends
+		return !r.module.Rules.HasRegexps() && found.weigh(e.Path, r.heavy, large).Heavy
 	}
 	return e.Stat.Size >= large
 }

@@ -23,6 +23,7 @@ const recheckEvery = time.Second
 // module's replicas.
 type Source struct {
 	module config.Module
+	events selection
 	guard  *guard
 	log    *slog.Logger
 	again  chan struct{} // the root may have changed
@@ -48,6 +49,7 @@ func newSource(m config.Module, store moduleStore, log *slog.Logger) *Source {
 	log = log.With("module", m.Name)
 	return &Source{
 		module: m,
+		events: selected(m.Events),
 		guard:  &guard{module: m.Name, path: m.Path, accept: m.RootChange == "accept", filter: m.Filter, store: store, log: log},
 		log:    log,
 		again:  make(chan struct{}, 1),
@@ -155,7 +157,7 @@ func (s *Source) sink(e watch.Event) {
 	if e.Gone && s.guard.gone(e.Path) && s.Blocked() != "" {
 		poke(s.again)
 	}
-	if e.Path != tree.Root && s.module.Rules.Excludes(e.Path, false) && s.module.Rules.Excludes(e.Path, true) {
+	if s.excluded(e) || !s.events.takes(e) {
 		return
 	}
 	for _, r := range s.Replicas() {

@@ -63,6 +63,11 @@ func (r *Replica) push(ctx context.Context, l *lane, v *view, entries []root.Ent
 	if err := r.reach(ctx); err != nil {
 		return err
 	}
+	found, extras, err := r.list(ctx, l, v, &w)
+	if err != nil {
+		return err
+	}
+	entries = append(slices.Clip(entries), found...)
 	if err := r.pass(ctx, v, &w); err != nil {
 		return err
 	}
@@ -73,7 +78,7 @@ func (r *Replica) push(ctx context.Context, l *lane, v *view, entries []root.Ent
 	if !w.send.Empty() {
 		out = r.send(ctx, v, w.send)
 	}
-	out.Failed = append(out.Failed, w.failed...)
+	out.Failed, out.Extras = append(out.Failed, w.failed...), append(out.Extras, extras...)
 	r.conclude(entries, w, v.reported(out))
 	return nil
 }

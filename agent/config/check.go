@@ -31,6 +31,9 @@ func enum(nothing string, allowed ...string) check {
 
 func orList(words []string) string {
 	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 

@@ -48,7 +48,7 @@ func exampleMaster() *Master {
 	m := NewMaster()
 	m.TargetSpecs = []TargetSpec{
 		{Name: "s1", Host: "192.168.1.168", Port: 873},
-		{Name: "web2.example.com", Host: "192.168.1.169", Port: 8730, Auth: Auth{"other", "/etc/syncagent/s2.pass"}, Bwlimit: "10M"},
+		{Name: "web2.example.com", Host: "192.168.1.169", Port: 8730, Auth: Auth{User: "other", PasswordFile: "/etc/syncagent/s2.pass"}, Bwlimit: "10M"},
 	}
 	blog, bbs := NewModule("Blog", "/www/www"), NewModule("bbs", "/www/bbs")
 	blog.Targets = []ModuleDest{{Target: "s1"}, {"web2.example.com", "backup", "sub/dir"}}

@@ -230,7 +230,10 @@ func TestDocs(t *testing.T) {
 // TestDocsExamples: whatever the documentation shows as YAML is taken.
 func TestDocsExamples(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```")
-	for _, file := range []string{docsFile, "../../docs/hooks.md", "../../README.md"} {
+	for _, file := range []string{
+		docsFile, "../../docs/hooks.md", "../../README.md", "../../README.zh.md",
+		"../../docs/migrate-from-sersync.md", "../../docs/migrate-from-sersync.zh.md", "../../docs/migrate-from-lsyncd.md",
+	} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -67,11 +67,27 @@ func extraOption(text string) (string, *problem) {
 	return text, nil
 }
 
-// ruleProblem says what is wrong with one filter rule.
-func ruleProblem(rule string, err error) *problem {
+// ExtraOption says why rsync.extra does not take an option, nil if it does.
+func ExtraOption(text string) error {
+	if _, bad := extraOption(text); bad != nil {
+		return &Fault{Problem: bad.text, Hint: bad.hint}
+	}
+	return nil
+}
+
+// FilterRule says why filter does not take a rule, nil if it does.
+func FilterRule(text string) error {
+	if _, bad := filterRule(text); bad != nil {
+		return &Fault{Problem: bad.text, Hint: bad.hint}
+	}
+	return nil
+}
+
+// ruleProblem says what is wrong with one filter rule or expression.
+func ruleProblem(what, rule string, err error) *problem {
 	var bad *filter.SyntaxError
 	if errors.As(err, &bad) {
-		return &problem{"filter rule " + quote(rule) + ": " + bad.Problem, bad.Hint}
+		return &problem{what + " " + quote(rule) + ": " + bad.Problem, bad.Hint}
 	}
-	return &problem{"filter rule " + quote(rule) + ": " + err.Error(), `write rules as rsync does, as in "- *.tmp"`}
+	return &problem{what + " " + quote(rule) + ": " + err.Error(), `write rules as rsync does, as in "- *.tmp"`}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"syncagent/agent/filter"
 )
@@ -30,14 +31,14 @@ func (m *Master) module(spec ModuleSpec) (Module, Faults) {
 	key := join("modules", spec.Name)
 	mod := Module{
 		Name: spec.Name, Path: spec.Path, Delete: spec.Delete, Settings: m.Settings,
-		Filter: spec.rules(), BackupDir: spec.BackupDir, Rsync: spec.Rsync, Hooks: spec.Hooks,
+		BackupDir: spec.BackupDir, Events: spec.Events, Rsync: spec.Rsync, Hooks: spec.Hooks,
 	}
 	faults := m.override(key, &mod.Settings, spec.Overrides)
-	rules, err := filter.Compile(mod.Filter)
-	if err != nil {
-		faults = append(faults, m.origin.fault(key+".filter", problem{err.Error(), "mend the rule"}))
+	var bad *Fault
+	if mod.Rules, bad = m.rules(key, spec); bad != nil {
+		faults = append(faults, bad)
 	}
-	mod.Rules = rules
+	mod.Filter = mod.Rules.Texts()
 	for _, dest := range spec.dests(m.TargetSpecs) {
 		i := m.target(dest.Target)
 		if i < 0 {
@@ -47,6 +48,22 @@ func (m *Master) module(spec ModuleSpec) (Module, Faults) {
 		mod.Targets = append(mod.Targets, m.resolveTarget(spec, dest, m.TargetSpecs[i]))
 	}
 	return mod, faults
+}
+
+// rules compiles all that leaves something out of a module.
+func (m *Master) rules(key string, spec ModuleSpec) (*filter.Rules, *Fault) {
+	lines := slices.Clone(spec.rules())
+	for _, name := range spec.FilterSets {
+		lines = append(lines, filter.Set(name)...)
+	}
+	rules, err := filter.Compile(lines)
+	if err != nil {
+		return nil, m.origin.fault(key+".filter", problem{err.Error(), "mend the rule"})
+	}
+	if rules, err = rules.WithRegexps(spec.FilterRegex); err != nil {
+		return nil, m.origin.fault(key+".filter_regex", problem{err.Error(), "mend the expression"})
+	}
+	return rules, nil
 }
 
 func (m *Master) override(key string, s *Settings, over map[string]string) Faults {
@@ -109,11 +126,11 @@ func (m *Master) resolveTarget(module ModuleSpec, dest ModuleDest, spec TargetSp
 	if t.Module == "" {
 		t.Module = module.Name
 	}
-	if t.Auth.User == "" {
-		t.Auth.User = m.Auth.User
-	}
-	if t.Auth.PasswordFile == "" {
-		t.Auth.PasswordFile = m.Auth.PasswordFile
+	if t.Auth.Off || spec.Auth == (Auth{}) && m.Auth.Off {
+		t.Auth = Auth{Off: true}
+	} else {
+		t.Auth.User = cmp.Or(t.Auth.User, m.Auth.User)
+		t.Auth.PasswordFile = cmp.Or(t.Auth.PasswordFile, m.Auth.PasswordFile)
 	}
 	if cmp.Or(module.Transport, spec.Transport) == TransportSSH {
 		m.overSSH(&t, spec.SSH, module.Path)
@@ -129,4 +146,15 @@ func (m *Master) unknownTarget(key string, dest ModuleDest) *Fault {
 	f := m.origin.fault(key+".targets."+printable(dest.Target), problem{fmt.Sprintf("there is no target %s", quote(dest.Target)), suggest(dest.Target, known)})
 	f.Key = key + ".targets"
 	return f
+}
+
+// SweepAtStart has every module swept when the agent starts, whatever the file
+// says.
+func (m *Master) SweepAtStart() {
+	m.Sweep.AtStart = true
+	for _, spec := range m.ModuleSpecs {
+		if _, ok := spec.Overrides["sweep.at_start"]; ok {
+			spec.Overrides["sweep.at_start"] = "true"
+		}
+	}
 }

@@ -1,6 +1,10 @@
 package config
 
-import "slices"
+import (
+	"slices"
+
+	"syncagent/agent/filter"
+)
 
 // Tags of scalars in written YAML; a string that looks like a number or a bool
 // is quoted because of its tag.
@@ -42,6 +46,17 @@ func span(name string, p *Duration, doc string) field {
 	return scalar(name, tagString, durationValue(p), doc)
 }
 
+// lasting is a span that cannot be off.
+func lasting(name string, p *Duration, doc string) field {
+	v := durationValue(p)
+	return scalar(name, tagString, bound{get: v.text, put: func(text string) *problem {
+		if d, err := ParseDuration(text); err == nil && d < Second {
+			return &problem{quote(text) + " is too short", "write 1s or more"}
+		}
+		return v.set(text)
+	}}, doc)
+}
+
 func group(name, doc string, sub ...field) field { return field{name: name, doc: doc, sub: sub} }
 
 // masterFields is the top level of agent.yaml.
@@ -53,7 +68,7 @@ func masterFields(m *Master) []field {
 		number("workers", &m.Workers, 0, 10000, "rsync processes at once; 0 is twice the processors and two"),
 		number("nice", &m.Nice, 0, 19, "added to the nice value of the rsync processes"),
 		text("ionice", &m.Ionice, enum("none", "none", "best-effort", "idle"), "I/O class of the rsync processes: none leaves it, best-effort is its lowest level, or idle"),
-		group("auth", "how to log in on the targets", authFields(&m.Auth)...),
+		authField(&m.Auth, "how to log in on the targets; off where they ask nobody"),
 		group("ssh", "how to reach targets whose transport is ssh", sshFields(&m.SSH)...),
 	}
 	tail := []field{
@@ -62,6 +77,10 @@ func masterFields(m *Master) []field {
 		{name: "modules", doc: "the trees by name", custom: modulesField(m)},
 	}
 	return slices.Concat(head, settingsFields(&m.Settings), tail)
+}
+
+func authField(a *Auth, doc string) field {
+	return field{name: "auth", doc: doc, tag: tagString, val: authValue(a), sub: authFields(a)}
 }
 
 func authFields(a *Auth) []field {
@@ -113,7 +132,7 @@ func targetFields(t *TargetSpec) []field {
 	return []field{
 		text("host", &t.Host, hostName, "name or address"),
 		number("port", &t.Port, 1, 65535, "of the rsync daemon"),
-		group("auth", "instead of the top level's", authFields(&t.Auth)...),
+		authField(&t.Auth, "instead of the top level's; off where it asks nobody"),
 		text("bwlimit", &t.Bwlimit, bandwidth, "bytes a second with K, M or G; empty is no limit"),
 		text("whole_file", &t.WholeFile, enum("no", "", "auto", "yes", "no"), "send changed files whole: auto, yes or no"),
 		text("compress", &t.Compress, enum("none", append(compressions(), "")...), "instead of the module's"),
@@ -133,6 +152,9 @@ func moduleFields(m *ModuleSpec) []field {
 		{name: "filter", doc: "rsync's filter rules, the first match wins", list: &listField{p: &m.Filter, check: filterRule}},
 		text("transport", &m.Transport, transport, "daemon or ssh, instead of what each target says"),
 		{name: "hooks", doc: "what runs after a push", custom: hooksField(&m.Hooks, false)},
+		{name: "filter_regex", doc: "expressions; what one of them matches in full is left out", list: &listField{p: &m.FilterRegex, check: filterRegex}},
+		{name: "filter_sets", doc: "rules by name, behind those of filter: " + orList(filter.SetNames()), list: &listField{p: &m.FilterSets, check: enum("", filter.SetNames()...)}},
+		{name: "events", doc: "what is noticed at once, sweeps see the rest; left out: all of " + orList(EventNames()), list: &listField{p: &m.Events, check: enum("", EventNames()...)}},
 		group("rsync", "options of the rsync runs", rsyncFields(&m.Rsync)...),
 	}
 }
@@ -146,6 +168,7 @@ func rsyncFields(r *RsyncOptions) []field {
 		truth("acls", &r.ACLs, "access control lists"),
 		truth("hard_links", &r.HardLinks, "keep hard links"),
 		truth("numeric_ids", &r.NumericIDs, "owners by number, not by name"),
+		lasting("timeout", &r.Timeout, "of a run in which nothing moves"),
 		{name: "extra", doc: "further options", list: &listField{p: &r.Extra, check: extraOption}},
 	}
 }

@@ -157,7 +157,19 @@ func filterRule(text string) (string, *problem) {
 		return "", bad
 	}
 	if _, err := filter.Compile([]string{text}); err != nil {
-		return "", ruleProblem(text, err)
+		return "", ruleProblem("filter rule", text, err)
+	}
+	return text, nil
+}
+
+// filterRegex compiles one expression alone, so that a fault has its line.
+func filterRegex(text string) (string, *problem) {
+	if _, bad := anyText(text); bad != nil {
+		return "", bad
+	}
+	var none *filter.Rules
+	if _, err := none.WithRegexps([]string{text}); err != nil {
+		return "", ruleProblem("expression", text, err)
 	}
 	return text, nil
 }

@@ -38,6 +38,7 @@ type Master struct {
 type Auth struct {
 	User         string
 	PasswordFile string // absolute
+	Off          bool   // the daemon asks nobody; the others mean nothing then
 }
 
 // Settings are the keys a module may override.
@@ -120,10 +121,14 @@ type ModuleSpec struct {
 	// BackupDir is where a target keeps what is overwritten or deleted, below where
 	// the module goes; "" keeps nothing.
 	BackupDir string
-	Rsync     RsyncOptions
 	// Transport is how the module reaches its targets, "" as each target says.
 	Transport string
 	Hooks     []Hook
+	// FilterRegex are expressions that exclude what they match in full.
+	FilterRegex []string
+	FilterSets  []string // names of filter.Set
+	Events      []string // what marks, of EventNames; none: all of them
+	Rsync       RsyncOptions
 	// Overrides maps dotted keys of Settings to their text, see Keys.
 	Overrides map[string]string
 }
@@ -144,6 +149,7 @@ type RsyncOptions struct {
 	ACLs       bool
 	HardLinks  bool
 	NumericIDs bool
+	Timeout    Duration // of a run in which nothing moves
 	Extra      []string // further options, each beginning with '-'
 }
 
@@ -155,6 +161,7 @@ type Module struct {
 	Filter    []string // the text of Rules, BackupDir's first
 	Rules     *filter.Rules
 	BackupDir string
+	Events    []string
 	Rsync     RsyncOptions
 	Targets   []Target
 	Hooks     []Hook
@@ -253,4 +260,6 @@ func defaultSettings() Settings {
 
 func defaultGuard() Guard { return Guard{Percent: 30, Min: 50} }
 
-func defaultRsync() RsyncOptions { return RsyncOptions{Compress: "none", NumericIDs: true} }
+func defaultRsync() RsyncOptions {
+	return RsyncOptions{Compress: "none", NumericIDs: true, Timeout: Minute}
+}

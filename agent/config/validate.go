@@ -64,7 +64,10 @@ func (v *validator) logins(r *Receiver) {
 }
 
 func (m *Master) ownFiles() []located {
-	list := []located{{key: "state_dir", path: m.StateDir}, {key: "socket", path: m.Socket}, {key: "auth.password_file", path: m.Auth.PasswordFile}}
+	list := []located{{key: "state_dir", path: m.StateDir}, {key: "socket", path: m.Socket}}
+	if m.Auth.PasswordFile != "" {
+		list = append(list, located{key: "auth.password_file", path: m.Auth.PasswordFile})
+	}
 	for _, t := range m.TargetSpecs {
 		if t.Auth.PasswordFile != "" {
 			list = append(list, located{key: join("targets", t.Name) + ".auth.password_file", path: t.Auth.PasswordFile})
@@ -204,10 +207,10 @@ func (v *validator) passwords(m *Master) {
 	}
 	shared := len(m.TargetSpecs) == 0
 	for _, t := range m.TargetSpecs {
-		if m.onlySSH(t) {
+		switch {
+		case m.onlySSH(t), t.Auth.Off, t.Auth == (Auth{}) && m.Auth.Off:
 			continue
-		}
-		if t.Auth.PasswordFile == "" {
+		case t.Auth.PasswordFile == "":
 			shared = true
 			continue
 		}

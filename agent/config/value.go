@@ -96,6 +96,25 @@ func sizeValue(p *Size) value {
 	}
 }
 
+// authValue is the scalar form of auth: off, or on for the keys beside it.
+func authValue(a *Auth) value {
+	return bound{
+		get: func() string {
+			if a.Off {
+				return "off"
+			}
+			return "on"
+		},
+		put: func(text string) *problem {
+			if !isOn(text) && !isOff(text) {
+				return &problem{quote(text) + " is no way to log in", "write off, or {user: repl, password_file: /etc/syncagent/rsync.pass}"}
+			}
+			a.Off = isOff(text)
+			return nil
+		},
+	}
+}
+
 // guardValue is the scalar form of delete_guard: off, or on for the numbers
 // beside it, which off forgets.
 func guardValue(g *Guard) value {

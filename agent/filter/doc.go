@@ -14,6 +14,14 @@
 // protected, one we read more widely is never replicated. The tests therefore
 // compare this package with what a real rsync lists.
 //
+// # Regular expressions
+//
+// Sersync's filters are regular expressions, which rsync has none of. They stand
+// beside the rules (WithRegexps), and this package decides about them alone: a
+// directory one of them matches takes everything below it along, which the
+// original forgot. Since nothing that rsync finds by itself may be trusted then,
+// the agent names to it every path it shall send.
+//
 // # What is understood
 //
 // Rules "- PATTERN" and "+ PATTERN" (also "exclude PATTERN" and "include

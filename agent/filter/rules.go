@@ -11,7 +11,8 @@ import (
 // no rule matches is included. A nil *Rules excludes nothing. Rules are
 // immutable and safe for concurrent use.
 type Rules struct {
-	rules []rule
+	rules   []rule
+	regexps []expression
 }
 
 // rule is one line.
@@ -88,6 +89,9 @@ func (r *Rules) ExcludesEntry(p tree.Path, dir bool) bool {
 	if r == nil || p == tree.Root {
 		return false
 	}
+	if r.matchesRegexp(p, dir) {
+		return true
+	}
 	for i := range r.rules {
 		if r.rules[i].pattern.match(string(p), dir) {
 			return !r.rules[i].include
@@ -103,6 +107,9 @@ func (r *Rules) MayExcludeBelow(p tree.Path) bool {
 	if r.Empty() {
 		return false
 	}
+	if r.HasRegexps() {
+		return true
+	}
 	for i := range r.rules {
 		if !r.rules[i].include && r.rules[i].pattern.mayMatchBelow(string(p)) {
 			return true
@@ -111,8 +118,8 @@ func (r *Rules) MayExcludeBelow(p tree.Path) bool {
 	return r.Excludes(p, true)
 }
 
-// Args returns the rules as arguments of rsync, which must run with LC_ALL=C to
-// read them as this package does.
+// Args returns the rules, without the expressions, as arguments of rsync, which
+// must run with LC_ALL=C to read them as this package does.
 func (r *Rules) Args() []string {
 	lines := r.Lines()
 	for i, line := range lines {
@@ -142,7 +149,9 @@ func (r rule) String() string {
 }
 
 // Empty reports whether there are no rules.
-func (r *Rules) Empty() bool { return r == nil || len(r.rules) == 0 }
+func (r *Rules) Empty() bool { return r == nil || len(r.rules)+len(r.regexps) == 0 }
 
 // Equal reports whether both hold the same rules in the same order.
-func (r *Rules) Equal(o *Rules) bool { return slices.Equal(r.Lines(), o.Lines()) }
+func (r *Rules) Equal(o *Rules) bool {
+	return slices.Equal(r.Texts(), o.Texts())
+}

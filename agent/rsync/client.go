@@ -28,7 +28,11 @@ type Options struct {
 	// BackupDir, below the destination, takes what is overwritten or deleted, in a
 	// folder named by the hour; "" for nothing. Keep it out by Filter.
 	BackupDir string
-	Extra     []string // further long options, none that changes which files are sent or deleted
+	// Excludes names what is left out beyond Filter, in words that rsync has none
+	// of; nil for nothing. With it Send refuses deep marks, below which rsync
+	// would find everything, and Compare leaves out what it names.
+	Excludes func(p tree.Path, dir bool) bool
+	Extra    []string // further long options, none that changes which files are sent or deleted
 
 	Timeout        time.Duration // rsync's own I/O timeout; 0: one minute
 	ConnectTimeout time.Duration // 0: ten seconds

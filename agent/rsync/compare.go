@@ -37,20 +37,61 @@ func (d *Diff) add(it item) {
 // the Diff.
 func (c *Client) Compare(ctx context.Context, dir *os.File, deep []tree.Path, checksum bool) (Diff, error) {
 	var d Diff
-	rep := c.exec(ctx, dir, compareMode(checksum), newList(topmost(deep)), d.add)
+	excludes := c.cfg.Options.Excludes
+	rep := c.exec(ctx, dir, compareMode(checksum), newList(topmost(deep)), func(it item) {
+		if excludes == nil || it.deleting() || !excludes(it.path, it.dir) {
+			d.add(it)
+		}
+	})
 	if rep.broken() {
 		return Diff{}, rep.err
+	}
+	d.crowded(dir, rep)
+	if excludes != nil {
+		d.Extras = Spare(d.Extras, excludes)
 	}
 	if rep.trouble() == nil {
 		return d, nil
 	}
 	d.Partial = rep.err
 	for _, e := range rep.named {
-		if !e.Soft && e.Path != tree.Root {
+		if !e.Soft && e.Path != tree.Root && (excludes == nil || !excludes(e.Path, true)) {
 			d.Failed = append(d.Failed, Failure{Path: e.Path, What: e.What, Class: e.Class, Text: e.Text})
 		}
 	}
 	return d, nil
+}
+
+// crowded adds files in whose place the slave keeps a directory, with nothing in
+// it but what is excluded: all that rsync says of them is that it did not delete
+// that directory.
+func (d *Diff) crowded(dir *os.File, rep *report) {
+	for _, e := range rep.named {
+		if !e.Soft || slices.ContainsFunc(d.Differ, func(c Change) bool { return c.Path == e.Path }) {
+			continue
+		}
+		if s, err := lstatAt(int(dir.Fd()), e.Path); err == nil && !s.isDir() {
+			d.Entries++
+			d.Differ = append(d.Differ, Change{Path: e.Path, Code: ">f+++++++++"})
+		}
+	}
+}
+
+// Spare drops what is excluded from extras, and the directories that must stay
+// because of it.
+func Spare(extras []Extra, excludes func(p tree.Path, dir bool) bool) []Extra {
+	kept := make([]Extra, 0, len(extras))
+	needed := map[tree.Path]bool{}
+	for _, v := range extras {
+		if !excludes(v.Path, v.Dir) {
+			kept = append(kept, v)
+			continue
+		}
+		for p := v.Path; p != tree.Root; p = p.Parent() {
+			needed[p] = true
+		}
+	}
+	return slices.DeleteFunc(kept, func(v Extra) bool { return needed[v.Path] })
 }
 
 // Victims lists everything that Send would delete on the slave for the paths

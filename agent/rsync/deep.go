@@ -23,6 +23,11 @@ func (s *sending) sendDeep(stop *Error) *Error {
 		s.failAll(deep, tree.Deep, stop)
 		return nil
 	}
+	if s.c.cfg.Options.Excludes != nil {
+		e := &Error{Class: Usage, Code: -1, Text: "a subtree cannot be sent as a whole with expressions in the filter"}
+		s.failAll(deep, tree.Deep, e)
+		return e
+	}
 	list, err := s.entries(deep)
 	if err != nil {
 		e := &Error{Class: SourceGone, Code: -1, Err: err}
@@ -91,6 +96,7 @@ func (s *sending) settleDeep(deep []tree.Path, mine, fresh pathSet, rep *report)
 	if v.noExtras {
 		s.failAll(deep, tree.Deep, v.err)
 	}
+	diff.crowded(s.dir, v)
 	s.out.Extras = diff.Extras
 	for _, d := range diff.Differ {
 		s.out.Differ = append(s.out.Differ, d.Path)

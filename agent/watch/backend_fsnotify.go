@@ -112,7 +112,7 @@ func (b *fsnotifyBackend) translate(ev fsnotify.Event) error {
 	case ev.Has(fsnotify.Create):
 		b.appeared(p, ev.Name)
 	case ev.Has(fsnotify.Write):
-		b.written(p, ev.Name, nil)
+		b.written(p, ev.Name, nil, OpModify|OpCloseWrite)
 	case ev.Has(fsnotify.Rename), ev.Has(fsnotify.Remove):
 		if p == tree.Root {
 			return fmt.Errorf("%w: %s was moved or deleted", ErrRootLost, b.dir.path)
@@ -120,7 +120,7 @@ func (b *fsnotifyBackend) translate(ev fsnotify.Event) error {
 		b.left(p, ev.Has(fsnotify.Rename))
 	case ev.Has(fsnotify.Chmod):
 		if !b.hold.has(p) {
-			b.out.emit(Event{Path: p, What: tree.Attrs})
+			b.out.emit(Event{Path: p, What: tree.Attrs, Op: OpAttrib})
 		}
 		if why, blind := b.meter.blind.cause(p); blind {
 			b.look(p, why)
@@ -134,14 +134,18 @@ func (b *fsnotifyBackend) appeared(p tree.Path, abs string) {
 	var st unix.Stat_t
 	switch err := unix.Lstat(abs, &st); {
 	case err != nil:
-		b.out.emit(Event{Path: p, What: tree.Content})
+		b.out.emit(Event{Path: p, What: tree.Content, Op: OpCreate | OpMoveTo})
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		if !b.excludes(p, true) {
 			b.look(p, Appeared)
 		}
 		return
 	default:
-		b.written(p, abs, &st)
+		op := OpCreate | OpMoveTo
+		if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink == 1 {
+			op |= OpCloseWrite // a file that is made is closed, too, and nothing says when
+		}
+		b.written(p, abs, &st, op)
 	}
 	if b.table.known(p) {
 		b.look(p, Lost)
@@ -151,15 +155,19 @@ func (b *fsnotifyBackend) appeared(p tree.Path, abs string) {
 // left answers a name that went. Fsnotify says the same when it drops the watch
 // of a directory that is still there, so a directory is looked at again.
 func (b *fsnotifyBackend) left(p tree.Path, moved bool) {
-	what := tree.Content
+	what, op, kind := tree.Content, OpDelete, KindUnknown
+	if moved {
+		op = OpMoveFrom
+	}
 	if b.table.known(p) {
+		kind = KindDir
 		b.look(p, Lost)
 		if moved {
 			what |= tree.Deep
 		}
 		b.hold.releaseBelow(p)
 	}
-	b.out.emit(Event{Path: p, What: what, Gone: true, Cause: Left})
+	b.out.emit(Event{Path: p, What: what, Gone: true, Cause: Left, Op: op, Kind: kind})
 	b.hold.release(p)
 }
 

@@ -20,7 +20,36 @@ type Event struct {
 	Finished bool
 	// Cause says what made the watcher report the path.
 	Cause Cause
+	// Op holds what the kernel reported, several where it cannot be told apart or
+	// came together; 0 when the watcher itself found the path in doubt.
+	Op Op
+	// Kind says what was seen there.
+	Kind Kind
 }
+
+// Op is a set of the kernel's reports.
+type Op uint8
+
+// What the kernel reports.
+const (
+	OpCreate Op = 1 << iota
+	OpCloseWrite
+	OpModify
+	OpAttrib
+	OpMoveFrom
+	OpMoveTo
+	OpDelete
+)
+
+// Kind says what an event is about.
+type Kind uint8
+
+// A directory, anything else, or not known.
+const (
+	KindUnknown Kind = iota
+	KindFile
+	KindDir
+)
 
 // Cause says what made the watcher report a path.
 type Cause uint8

@@ -37,7 +37,7 @@ func (b *fanotifyBackend) translate(v *volume, ev fanEvent) error {
 	for _, parent := range parents {
 		p := entry(parent, ev.at.name)
 		if ev.mask&unix.FAN_DELETE != 0 {
-			b.left(p, dir, b.deleted(dir))
+			b.left(p, dir, b.deleted(dir), OpDelete)
 		}
 		if dir {
 			b.changedDir(p, ev.mask)
@@ -63,9 +63,9 @@ func (b *fanotifyBackend) changedDir(p tree.Path, mask uint64) {
 	switch {
 	case p != tree.Root && b.excludes(p, true):
 	case mask&unix.FAN_CREATE != 0:
-		b.out.emit(Event{Path: p, What: tree.Content | tree.Deep, Cause: Appeared})
+		b.out.emit(Event{Path: p, What: tree.Content | tree.Deep, Cause: Appeared, Op: OpCreate, Kind: KindDir})
 	case mask&unix.FAN_ATTRIB != 0:
-		b.out.emit(Event{Path: p, What: tree.Attrs})
+		b.out.emit(Event{Path: p, What: tree.Attrs, Op: OpAttrib, Kind: KindDir})
 	}
 }
 
@@ -75,33 +75,47 @@ func (b *fanotifyBackend) changedFile(p tree.Path, ev fanEvent) {
 	switch {
 	case ev.mask&unix.FAN_CLOSE_WRITE != 0:
 		if !b.unnamed(p, ev.at.name) {
-			b.finished(p)
+			b.finished(p, opsOf(ev.mask))
 		}
 	case ev.mask&unix.FAN_CREATE != 0:
-		b.created(p, ev.pid)
+		b.created(p, ev)
 	case ev.mask&unix.FAN_MODIFY != 0:
-		b.hold.hold(p, held{writer: ev.pid}, askFirst)
+		b.hold.hold(p, held{writer: ev.pid, op: OpModify}, askFirst)
 	case ev.mask&unix.FAN_ATTRIB != 0 && !b.hold.has(p):
-		b.out.emit(Event{Path: p, What: tree.Attrs})
+		b.out.emit(Event{Path: p, What: tree.Attrs, Op: OpAttrib, Kind: KindFile})
 	}
 }
 
+// opsOf are the reports about a file that came together.
+func opsOf(mask uint64) Op {
+	var ops Op
+	for _, o := range [...]struct {
+		bit uint64
+		op  Op
+	}{{unix.FAN_CREATE, OpCreate}, {unix.FAN_CLOSE_WRITE, OpCloseWrite}, {unix.FAN_MODIFY, OpModify}, {unix.FAN_ATTRIB, OpAttrib}} {
+		if mask&o.bit != 0 {
+			ops |= o.op
+		}
+	}
+	return ops
+}
+
 // finished reports a file that nobody will write to for now.
-func (b *fanotifyBackend) finished(p tree.Path) {
-	b.out.emit(Event{Path: p, What: tree.Content, Finished: true})
+func (b *fanotifyBackend) finished(p tree.Path, op Op) {
+	b.out.emit(Event{Path: p, What: tree.Content, Finished: true, Op: b.hold.learn(p, op), Kind: KindFile})
 	b.hold.release(p)
 }
 
 // created answers a new name that was not closed yet. An open file that was made
 // will be; a link, a symlink and a special file will not.
-func (b *fanotifyBackend) created(p tree.Path, pid int32) {
+func (b *fanotifyBackend) created(p tree.Path, ev fanEvent) {
 	var st unix.Stat_t
 	switch err := unix.Lstat(b.dir.abs(p), &st); {
 	case absent(err): // an event of its own says so
 	case err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink == 1:
-		b.hold.hold(p, held{writer: pid}, askFirst)
+		b.hold.hold(p, held{writer: ev.pid, op: opsOf(ev.mask)}, askFirst)
 	default:
-		b.finished(p)
+		b.finished(p, opsOf(ev.mask))
 	}
 }
 
@@ -113,16 +127,23 @@ func (b *fanotifyBackend) unnamed(p tree.Path, name []byte) bool {
 }
 
 // left reports an entry that was deleted or moved away.
-func (b *fanotifyBackend) left(p tree.Path, dir bool, what tree.What) {
+func (b *fanotifyBackend) left(p tree.Path, dir bool, what tree.What, op Op) {
 	if dir && b.excludes(p, true) {
 		what = tree.Content
 	}
-	b.out.emit(Event{Path: p, What: what, Gone: true, Cause: Left})
+	b.out.emit(Event{Path: p, What: what, Gone: true, Cause: Left, Op: op, Kind: kindOf(dir)})
 	if dir {
 		b.hold.releaseBelow(p)
 	} else {
 		b.hold.release(p)
 	}
+}
+
+func kindOf(dir bool) Kind {
+	if dir {
+		return KindDir
+	}
+	return KindFile
 }
 
 // deleted is what to mark of a deleted entry. A directory was empty by then, but
@@ -184,7 +205,7 @@ func (b *fanotifyBackend) renamed(v *volume, ev fanEvent, dir bool) error {
 		}
 	}
 	for _, parent := range was {
-		b.left(entry(parent, from.name), dir, what)
+		b.left(entry(parent, from.name), dir, what, OpMoveFrom)
 	}
 	for _, parent := range is {
 		b.arrived(entry(parent, to.name), dir, what)
@@ -196,9 +217,9 @@ func (b *fanotifyBackend) renamed(v *volume, ev fanEvent, dir bool) error {
 func (b *fanotifyBackend) arrived(p tree.Path, dir bool, what tree.What) {
 	switch {
 	case !dir:
-		b.finished(p)
+		b.finished(p, OpMoveTo)
 	case !b.excludes(p, true):
-		b.out.emit(Event{Path: p, What: what, Cause: Appeared})
+		b.out.emit(Event{Path: p, What: what, Cause: Appeared, Op: OpMoveTo, Kind: KindDir})
 	}
 }
 

@@ -42,20 +42,21 @@ func (g growth) judge(f *held, _ time.Time) (wait time.Duration, gone bool) {
 
 // written answers that p was written to or made. The kind of what stands there
 // is looked at, unless p is held back already.
-func (b *fsnotifyBackend) written(p tree.Path, abs string, st *unix.Stat_t) {
+func (b *fsnotifyBackend) written(p tree.Path, abs string, st *unix.Stat_t, op Op) {
 	if b.hold.has(p) {
+		b.hold.learn(p, op)
 		return
 	}
 	if st == nil {
 		st = &unix.Stat_t{}
 		if unix.Lstat(abs, st) != nil {
-			b.out.emit(Event{Path: p, What: tree.Content})
+			b.out.emit(Event{Path: p, What: tree.Content, Op: op})
 			return
 		}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		b.out.emit(Event{Path: p, What: tree.Content, Finished: true})
+		b.out.emit(Event{Path: p, What: tree.Content, Finished: true, Op: op, Kind: KindFile})
 		return
 	}
-	b.hold.hold(p, held{size: st.Size}, b.growth.rest(st.Size))
+	b.hold.hold(p, held{size: st.Size, op: op}, b.growth.rest(st.Size))
 }

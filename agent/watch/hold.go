@@ -39,6 +39,7 @@ type held struct {
 	place int // in the queue
 
 	size   int64         // when it was last looked at
+	op     Op            // all that was reported since
 	writer int32         // the process that wrote to it last, 0 if unknown
 	waited time.Duration // how long the last wait was
 }
@@ -58,8 +59,19 @@ func (h *holder) has(p tree.Path) bool {
 // already only learns of the writer.
 func (h *holder) hold(p tree.Path, f held, wait time.Duration) {
 	if !h.put(p, f, wait) {
-		h.out.emit(Event{Path: p, What: tree.Content})
+		h.out.emit(Event{Path: p, What: tree.Content, Op: f.op, Kind: KindFile})
 	}
+}
+
+// learn adds to what was reported of p if it is held back, and returns all of it.
+func (h *holder) learn(p tree.Path, op Op) Op {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := h.files[p]; f != nil {
+		f.op |= op
+		return f.op
+	}
+	return op
 }
 
 func (h *holder) put(p tree.Path, f held, wait time.Duration) bool {
@@ -67,6 +79,7 @@ func (h *holder) put(p tree.Path, f held, wait time.Duration) bool {
 	defer h.mu.Unlock()
 	if old := h.files[p]; old != nil {
 		old.writer = f.writer
+		old.op |= f.op
 		return true
 	}
 	if len(h.files) >= heldMost {
@@ -153,7 +166,7 @@ func (h *holder) pop(now time.Time) (*held, *Event) {
 	}
 	heap.Pop(&h.queue)
 	delete(h.files, f.path)
-	return f, &Event{Path: f.path, What: tree.Content, Finished: wait <= 0}
+	return f, &Event{Path: f.path, What: tree.Content, Finished: wait <= 0, Op: f.op, Kind: KindFile}
 }
 
 // flush reports everything that is held: nobody will judge it any more.
@@ -162,8 +175,8 @@ func (h *holder) flush() {
 	files := h.files
 	h.files, h.queue = make(map[tree.Path]*held), nil
 	h.mu.Unlock()
-	for p := range files {
-		h.out.emit(Event{Path: p, What: tree.Content})
+	for p, f := range files {
+		h.out.emit(Event{Path: p, What: tree.Content, Op: f.op, Kind: KindFile})
 		h.out.meter.unsettled.Add(-1)
 	}
 }

@@ -60,7 +60,7 @@ func TestHolder(t *testing.T) {
 		h.releaseBelow("d")
 		time.Sleep(time.Second)
 		h.expire(time.Now())
-		want := []Event{{Path: "a", What: tree.Content, Finished: true}, {Path: "dd", What: tree.Content, Finished: true}}
+		want := []Event{{Path: "a", What: tree.Content, Finished: true, Kind: KindFile}, {Path: "dd", What: tree.Content, Finished: true, Kind: KindFile}}
 		if !slices.Equal(*events, want) {
 			t.Errorf("events %v, want %v", *events, want)
 		}
@@ -84,7 +84,7 @@ func TestHolderMost(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		h.expire(time.Now())
-		if want := []Event{{Path: "a", What: tree.Content}}; !slices.Equal(*events, want) {
+		if want := []Event{{Path: "a", What: tree.Content, Kind: KindFile}}; !slices.Equal(*events, want) {
 			t.Errorf("events %v, want %v", *events, want)
 		}
 	})

@@ -104,7 +104,11 @@ func (b *fsnotifyBackend) doJob(ctx context.Context) (err error) {
 func (b *fsnotifyBackend) answer(ctx context.Context, p tree.Path, cause Cause) error {
 	b.reconcile(ctx, p)
 	if b.table.known(p) {
-		b.out.emit(Event{Path: p, What: tree.Content | tree.Deep, Cause: cause})
+		e := Event{Path: p, What: tree.Content | tree.Deep, Cause: cause}
+		if cause == Appeared {
+			e.Op, e.Kind = OpCreate|OpMoveTo, KindDir
+		}
+		b.out.emit(e)
 		return nil
 	}
 	if err := b.dir.lost(); err != nil {

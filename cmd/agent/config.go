@@ -13,13 +13,13 @@ import (
 func (a *app) configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "check the configuration, or show what is in force",
+		Short: "check the configuration, show what is in force, or import another",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return usage("say what: agent config validate, or agent config show")
+			return usage("say what: agent config validate, agent config show, or agent config import")
 		},
 	}
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(a.importCommand(), &cobra.Command{
 		Use:   "validate",
 		Short: "name every mistake of the configuration with its line",
 		Long:  "Checks the file and what it names on this host; nothing is changed.\n\nExit status: 0 valid; 2 not.",

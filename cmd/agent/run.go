@@ -15,23 +15,74 @@ import (
 
 	"syncagent/agent"
 	"syncagent/agent/config"
+	"syncagent/agent/sersync"
 	"syncagent/secrets"
 )
 
+// runOptions are run's own switches; their letters are sersync's.
+type runOptions struct {
+	sersync    []string // sersync's files, instead of a configuration
+	sweep      bool     // at the start, whatever the configuration says
+	background bool
+	pidFile    string
+	workers    int
+}
+
 func (a *app) runCommand() *cobra.Command {
-	return &cobra.Command{
+	var o runOptions
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "watch the master's trees and push every change to the slaves",
 		Long: "Runs in the foreground until it is told to stop. SIGHUP reads the configuration again and touches only what\n" +
 			"changed; SIGTERM keeps what is not confirmed for the next start.\n\n" +
+			"Who comes from sersync runs its confxml.xml with sersync's own switches, several of them in one process:\n\n" +
+			"  agent run -r -d -o www_confxml.xml -o bbs_confxml.xml -n 10\n\n" +
+			"State, socket and pid file of such an instance stand in a directory of their own, which the log names, with the\n" +
+			"configuration that the files came to: -c DIR/agent.yaml leads the other commands there.\n\n" +
 			"Exit status: 0 stopped; 1 failed; 2 wrong usage or configuration.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runMaster(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runMaster(cmd.Context(), o) },
 	}
+	f := cmd.Flags()
+	f.StringArrayVarP(&o.sersync, "sersync", "o", nil, "run from sersync's `FILE`, a confxml.xml, instead of a configuration; can be repeated")
+	f.BoolVarP(&o.sweep, "sweep", "r", false, "compare everything at the start, also where sweep.at_start is false")
+	f.BoolVarP(&o.background, "background", "d", false, "return when it is ready, with agent.pid and agent.log in the state directory")
+	f.StringVar(&o.pidFile, "pid-file", "", "write the process id to `FILE` when ready")
+	f.IntVarP(&o.workers, "workers", "n", 0, "rsync processes at once, instead of what the configuration says")
+	return cmd
 }
 
-func (a *app) runMaster(ctx context.Context) error {
-	c, err := a.master()
+// runConfig reads what run runs from.
+func (a *app) runConfig(o runOptions, log *slog.Logger) (*config.Master, error) {
+	read := a.master
+	if len(o.sersync) > 0 {
+		read = func() (*config.Master, error) { return a.sersyncMaster(o.sersync, log) }
+	}
+	c, err := read()
+	if err != nil {
+		return nil, err
+	}
+	if o.workers > 0 {
+		c.Workers = o.workers
+	}
+	if o.sweep {
+		c.SweepAtStart()
+	}
+	return c, nil
+}
+
+func (a *app) runMaster(ctx context.Context, o runOptions) error {
+	if len(o.sersync) > 0 && a.configFile != "" {
+		return usage("--config and -o exclude each other: what runs comes from one of them")
+	}
+	if sersync.Debug(o.sersync) && a.logLevel == "" {
+		a.logLevel = "debug"
+	}
+	log := a.logger(true)
+	if o.background {
+		log = a.logger(false) // who stays tells it
+	}
+	c, err := a.runConfig(o, log)
 	if err != nil {
 		return err
 	}
@@ -39,16 +90,18 @@ func (a *app) runMaster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := a.logger(true)
+	if o.background {
+		return a.background(ctx, c)
+	}
 	m := agent.NewMaster(agent.MasterConfig{Config: c, Version: version, Rsync: bin, Log: log})
 	reload := func(ctx context.Context) error {
-		next, err := a.master()
+		next, err := a.runConfig(o, log)
 		if err != nil {
 			return err
 		}
 		return m.Reload(ctx, next)
 	}
-	return serve(ctx, log, m, reload)
+	return withPIDFile(o.pidFile, m.Ready(), func() error { return serve(ctx, log, m, reload) })
 }
 
 func (a *app) receiverCommand() *cobra.Command {

@@ -1,0 +1,290 @@
+package sersync
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"syncagent/agent/config"
+	"syncagent/agent/filter"
+)
+
+// builder puts files together.
+type builder struct {
+	file     string
+	master   *config.Master
+	findings []Finding
+	faults   config.Faults
+	watched  map[string]string // path -> the file that watches it
+}
+
+func newBuilder() *builder {
+	m := config.NewMaster()
+	m.Auth = config.Auth{Off: true} // each target says for itself
+	return &builder{master: m, watched: map[string]string{}}
+}
+
+func (b *builder) say(line int, kind Kind, what, becomes, why string) {
+	b.findings = append(b.findings, Finding{File: b.file, Line: line, Kind: kind, What: what, Becomes: becomes, Why: why})
+}
+
+func (b *builder) fault(line int, problem, hint string) {
+	b.faults = append(b.faults, &config.Fault{File: b.file, Line: line, Problem: problem, Hint: hint})
+}
+
+// instance adds one file, which the original gave a process of its own.
+func (b *builder) instance(head *element) {
+	b.idle(head)
+	s := head.first("sersync")
+	for _, second := range head.all("sersync")[1:] {
+		b.say(second.line, Warning, "<sersync>", "not read", "only the first one counts, as before")
+	}
+	spec := config.NewModule("", "")
+	var t config.TargetSpec
+	b.options(s.first("rsync"), &spec, &t)
+	b.filters(head.first("filter"), &spec)
+	b.switches(head.first("inotify"), &spec)
+	b.times(s, &spec)
+	b.plugin(head, s.first("plugin"), &spec)
+	for i, local := range s.all("localpath") {
+		if i > 0 {
+			b.say(local.line, Changed, local.says("watch"), "a module of its own", "only the first localpath was read")
+		}
+		b.local(local, spec, t)
+	}
+}
+
+// local adds one watched directory with all of its slaves.
+func (b *builder) local(local *element, spec config.ModuleSpec, t config.TargetSpec) {
+	spec.Path = local.attr("watch")
+	if !strings.HasPrefix(spec.Path, "/") {
+		b.fault(local.line, fmt.Sprintf("%s is no absolute path", local.says("watch")), "write one")
+		return
+	}
+	spec.Path = path.Clean(spec.Path)
+	if strings.IndexFunc(spec.Path, func(r rune) bool { return r > 0x7e }) >= 0 {
+		b.say(local.line, Warning, local.says("watch"), strconv.Quote(spec.Path)+" in UTF-8",
+			"if the directory's name is in another encoding on the disk, it is not found: give it an ASCII name, or a link")
+	}
+	remotes := local.all("remote")
+	if len(remotes) == 0 {
+		b.fault(local.line, local.says("watch")+" has no <remote>", "add one")
+		return
+	}
+	spec.Targets = []config.ModuleDest{}
+	for _, r := range remotes {
+		b.remote(r, &spec, t)
+	}
+	if len(spec.Targets) > 0 {
+		b.merge(local.line, spec)
+	}
+}
+
+// remote adds one slave of a directory.
+func (b *builder) remote(r *element, spec *config.ModuleSpec, t config.TargetSpec) {
+	t.Host = strings.Trim(r.attr("ip"), "[]")
+	name := r.attr("name")
+	if t.Host == "" || strings.Trim(name, "/") == "" {
+		b.fault(r.line, r.says("ip")+" has no ip or no name", "write both")
+		return
+	}
+	module, dir, _ := strings.Cut(strings.Trim(name, "/"), "/")
+	dest := config.ModuleDest{Module: module, Dir: strings.Trim(path.Clean("/"+dir), "/")}
+	if spec.Transport == config.TransportSSH { // then it is a directory over there
+		dest = config.ModuleDest{Dir: path.Clean(name)}
+	}
+	for n := 1; ; n++ {
+		dest.Target = b.target(t, n)
+		if !slices.ContainsFunc(spec.Targets, func(d config.ModuleDest) bool { return d.Target == dest.Target }) {
+			break
+		}
+	}
+	spec.Targets = append(spec.Targets, dest)
+}
+
+// target returns the name of the nth target like t, which it adds if there are
+// fewer: a module names each target once.
+func (b *builder) target(t config.TargetSpec, n int) string {
+	like := func(o config.TargetSpec) bool {
+		o.Name = t.Name
+		return same(o, t)
+	}
+	for _, o := range b.master.TargetSpecs {
+		if like(o) {
+			if n--; n == 0 {
+				return o.Name
+			}
+		}
+	}
+	t.Name = b.free(plain(t.Host, "slave"), func(name string) bool {
+		return slices.ContainsFunc(b.master.TargetSpecs, func(o config.TargetSpec) bool { return o.Name == name })
+	}, net.JoinHostPort("", strconv.Itoa(t.Port))[1:])
+	b.master.TargetSpecs = append(b.master.TargetSpecs, t)
+	return t.Name
+}
+
+// free returns the name, with the addition or a number if it is taken.
+func (b *builder) free(name string, taken func(string) bool, addition string) string {
+	if !taken(name) {
+		return name
+	}
+	if longer := name + "-" + addition; !taken(longer) {
+		return longer
+	}
+	for i := 2; ; i++ {
+		if numbered := fmt.Sprintf("%s-%d", name, i); !taken(numbered) {
+			return numbered
+		}
+	}
+}
+
+// plain makes a text a name of modules and targets.
+func plain(text, otherwise string) string {
+	name := strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r) {
+			return r
+		}
+		return '-'
+	}, text)
+	name = strings.Trim(name[:min(len(name), 48)], ".-")
+	if name == "" || name == "all" || strings.EqualFold(name, "global") {
+		return otherwise
+	}
+	return name
+}
+
+// merge adds a module, or its slaves to the module of the same directory.
+func (b *builder) merge(line int, spec config.ModuleSpec) {
+	for i := range b.master.ModuleSpecs {
+		old := &b.master.ModuleSpecs[i]
+		if old.Path != spec.Path {
+			continue
+		}
+		if !sameModule(*old, spec) {
+			b.fault(line, fmt.Sprintf("%s is watched by %s too, with other settings", spec.Path, b.watched[spec.Path]),
+				"make both alike, or run each file for itself")
+			return
+		}
+		old.Targets = append(old.Targets, spec.Targets...)
+		return
+	}
+	taken := func(name string) bool {
+		return slices.ContainsFunc(b.master.ModuleSpecs, func(o config.ModuleSpec) bool { return o.Name == name })
+	}
+	first := cmp.Or(spec.Targets[0].Module, path.Base(spec.Path))
+	spec.Name = b.free(plain(first, "module"), taken, plain(path.Base(spec.Path), "module"))
+	for i := range spec.Targets {
+		if spec.Targets[i].Module == spec.Name {
+			spec.Targets[i].Module = ""
+		}
+	}
+	b.watched[spec.Path] = b.file
+	b.master.ModuleSpecs = append(b.master.ModuleSpecs, spec)
+}
+
+// idle tells what has no effect.
+func (b *builder) idle(head *element) {
+	if e := head.first("host"); e != nil && (e.attr("hostip") != "localhost" || e.attr("port") != "8008") {
+		b.say(e.line, Unneeded, e.says("hostip"), "nothing", "sersync read it and used it for nothing; listen: shows the status page")
+	}
+	if e := head.first("debug"); e.on() {
+		b.say(e.line, Changed, e.says("start"), "--log-level debug, which run -o takes from here", "every command with its arguments stands in the log at that level")
+	}
+	if e := head.first("fileSystem"); e != nil && e.attr("xfs") == "true" {
+		b.say(e.line, Unneeded, e.says("xfs"), "nothing", "directories are recognised on every file system")
+	}
+}
+
+// filters takes the expressions, and the drops that were built in.
+func (b *builder) filters(f *element, spec *config.ModuleSpec) {
+	spec.FilterSets = []string{filter.EditorTemporaries}
+	if !f.on() {
+		return
+	}
+	for _, x := range f.all("exclude") {
+		text := x.attr("expression")
+		if text == "" {
+			b.say(x.line, Warning, x.says("expression"), "nothing", "it is empty")
+			continue
+		}
+		var none *filter.Rules
+		if _, err := none.WithRegexps([]string{text}); err != nil {
+			b.badExpression(x.line, err)
+			continue
+		}
+		spec.FilterRegex = append(spec.FilterRegex, text)
+		b.say(x.line, Changed, x.says("expression"), fmt.Sprintf("filter_regex: [%q], with all that is below what it matches", text), whyFilter(text))
+	}
+}
+
+func (b *builder) badExpression(line int, err error) {
+	problem, hint := err.Error(), "mend the expression"
+	var bad *filter.SyntaxError
+	if errors.As(err, &bad) {
+		problem, hint = fmt.Sprintf("expression %q %s", bad.Rule, bad.Problem), bad.Hint
+	}
+	b.fault(line, problem, hint)
+}
+
+// whyFilter says what the original made of an expression.
+func whyFilter(text string) string {
+	if strings.HasPrefix(text, "^") {
+		return "it left out some of it: events below the top came with a slash in front, and whole directories went unfiltered; -r was skipped"
+	}
+	return "what stood in a directory of such a name was sent, and so was all of a new directory; -r was skipped"
+}
+
+// times takes schedules: failLog and crontab.
+func (b *builder) times(s *element, spec *config.ModuleSpec) {
+	b.failures(s.first("failLog"), spec)
+	c := s.first("crontab")
+	if !c.on() {
+		spec.Overrides["sweep.every"], spec.Overrides["sweep.checksum_every"] = "off", "off"
+		b.say(c.at(), Unneeded, "<crontab start=\"false\">", "sweep.every: off, sweep.checksum_every: off", "as before; 10h and 30d, the defaults, repair what was changed on a slave")
+		return
+	}
+	minutes, err := strconv.Atoi(c.attr("schedule"))
+	if err != nil || minutes <= 0 {
+		b.say(c.line, Changed, c.says("schedule"), "sweep.every: 10h", "that is no number of minutes, for which sersync takes 600")
+		minutes = 600
+	}
+	spec.Overrides["sweep.every"], spec.Overrides["sweep.checksum_every"] = strconv.Itoa(minutes)+"m", "off"
+	if f := c.first("crontabfilter"); f.on() && len(f.all("exclude")) > 0 {
+		b.say(f.line, Warning, f.says("start"), "sweep.every: off, sweep.at_start: false",
+			"a sweep that leaves out what events send is not known here: write the patterns as filter, or do without them")
+		spec.Overrides["sweep.every"], spec.Overrides["sweep.at_start"] = "off", "false"
+	}
+}
+
+// failures takes failLog: the interval, not the script.
+func (b *builder) failures(f *element, spec *config.ModuleSpec) {
+	const key = "failures.retry_every"
+	if f == nil {
+		return
+	}
+	becomes := "each failing path is tried again after pauses of its own"
+	minutes, err := strconv.Atoi(f.attr("timeToExecute"))
+	if err == nil && minutes > 0 && knows(key) {
+		spec.Overrides[key] = strconv.Itoa(minutes) + "m"
+		becomes = key + ": " + spec.Overrides[key]
+	}
+	b.say(f.line, Changed, f.says("path"), becomes+"; agent status --failing lists them",
+		"the script could be written by every user of the host and ran as root; it held old commands, and was emptied whatever came of them")
+}
+
+// knows reports whether a module may set a key.
+func knows(key string) bool {
+	return slices.ContainsFunc(config.Keys(config.RoleMaster), func(k config.Key) bool { return k.Name == key })
+}
+
+func same(a, b config.TargetSpec) bool { return fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b) }
+
+func sameModule(a, b config.ModuleSpec) bool {
+	a.Name, a.Targets, b.Name, b.Targets = "", nil, "", nil
+	return fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b)
+}

@@ -1,0 +1,72 @@
+package sersync
+
+import (
+	"fmt"
+	"os"
+
+	"syncagent/agent/config"
+)
+
+// maxFile bounds a file in bytes.
+const maxFile = 1 << 20
+
+// Source is one file by name and content.
+type Source struct {
+	Name string
+	Data []byte
+}
+
+// ReadFiles reads files; see Read.
+func ReadFiles(names []string) (*config.Master, []Finding, error) {
+	var list []Source
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read sersync's configuration: %w", err)
+		}
+		list = append(list, Source{name, data})
+	}
+	return Read(list)
+}
+
+// Read makes one configuration of several files, as if each had an instance of
+// sersync. State and socket are the defaults of a master, which the caller may
+// change. The error is config.Faults, with the lines of the files.
+func Read(files []Source) (*config.Master, []Finding, error) {
+	b := newBuilder()
+	for _, f := range files {
+		if len(f.Data) > maxFile {
+			return nil, nil, fault(f.Name, 0, fmt.Sprintf("has more than %d bytes", maxFile), "is it the right file?")
+		}
+		doc, err := parse(f.Name, decodeText(f.Data))
+		if err != nil {
+			return nil, nil, err
+		}
+		head := doc.first("head")
+		if head == nil || head.first("sersync", "localpath") == nil {
+			return nil, nil, fault(f.Name, head.at(), "has no <head> with <sersync> and <localpath watch=...> in it", "is it a confxml.xml?")
+		}
+		b.file = f.Name
+		b.unknown("", doc, known())
+		b.instance(head)
+	}
+	if len(b.faults) > 0 {
+		return nil, b.findings, b.faults
+	}
+	return b.master, b.findings, nil
+}
+
+// Debug reports whether one of the files asks for the log of every command. A
+// file that cannot be read asks for nothing; reading it for good says why.
+func Debug(names []string) bool {
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil || len(data) > maxFile {
+			continue
+		}
+		if doc, err := parse(name, decodeText(data)); err == nil && doc.first("head", "debug").on() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,159 @@
+package sersync
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/tools/txtar"
+
+	"syncagent/agent/config"
+)
+
+var update = flag.Bool("update", false, "write what is wanted anew")
+
+// TestParity: each file of testdata/sersync holds one or several XML files, and
+// what they come to: the findings, and what differs from the defaults.
+func TestParity(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/sersync/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no test data: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { parity(t, file) })
+	}
+}
+
+func parity(t *testing.T, file string) {
+	ar, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sources []Source
+	want, at := "", -1
+	for i, f := range ar.Files {
+		if f.Name == "want" {
+			want, at = string(f.Data), i
+			continue
+		}
+		sources = append(sources, Source{f.Name, f.Data})
+	}
+	got := verdict(t, sources)
+	if *update {
+		if at < 0 {
+			at, ar.Files = len(ar.Files), append(ar.Files, txtar.File{Name: "want"})
+		}
+		ar.Files[at].Data = []byte(got)
+		if err := os.WriteFile(file, txtar.Format(ar), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// verdict is what import prints, without the lines of the defaults.
+func verdict(t *testing.T, sources []Source) string {
+	t.Helper()
+	m, findings, err := Read(sources)
+	var b strings.Builder
+	for _, f := range findings {
+		b.WriteString(f.String() + "\n")
+	}
+	if err != nil {
+		return b.String() + err.Error() + "\n"
+	}
+	text, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := config.DecodeMaster("agent.yaml", text)
+	if err != nil {
+		return b.String() + string(text) + err.Error() + "\n"
+	}
+	if err := again.Validate(nil); err != nil {
+		b.WriteString(err.Error() + "\n")
+	}
+	second, err := again.Encode()
+	if err != nil || string(second) != string(text) {
+		t.Errorf("what is imported does not round-trip: %v\n%s\nbecame\n%s", err, text, second)
+	}
+	plain, err := config.NewMaster().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(string(plain), line) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+func shipped(t testing.TB) string {
+	t.Helper()
+	ar, err := txtar.ParseFile("../../testdata/sersync/shipped.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(ar.Files[0].Data)
+}
+
+// The file declares ISO-8859-1 and is written in anything.
+func TestEncodings(t *testing.T) {
+	utf8 := strings.ReplaceAll(shipped(t), "(.*)\\.gz", "图片/.*")
+	utf8 = strings.ReplaceAll(utf8, `<filter start="false">`+"\n\t<exclude", `<filter start="true">过滤 & < 的文字`+"\n\t<exclude")
+	utf8 = strings.ReplaceAll(utf8, " & <", "")
+	gbk, err := simplifiedchinese.GBK.NewEncoder().String(utf8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := verdict(t, []Source{{"a.xml", []byte(utf8)}})
+	if !strings.Contains(want, "图片/.*") {
+		t.Fatalf("the expression is lost:\n%s", want)
+	}
+	for name, data := range map[string]string{"gbk": gbk, "bom": "\ufeff" + utf8, "crlf": strings.ReplaceAll(utf8, "\n", "\r\n")} {
+		if got := verdict(t, []Source{{"a.xml", []byte(data)}}); got != want {
+			t.Errorf("%s: got:\n%s\nwant:\n%s", name, got, want)
+		}
+	}
+	if got := verdict(t, []Source{{"a.xml", []byte(strings.ReplaceAll(shipped(t), "(.*)\\.gz", "caf\xe9"))}}); strings.Contains(got, "XML") {
+		t.Errorf("latin 1: %s", got)
+	}
+}
+
+// TestEveryPartMayBeMissing: the original crashed on each of them.
+func TestEveryPartMayBeMissing(t *testing.T) {
+	whole := strings.Split(shipped(t), "\n")
+	for i, line := range whole {
+		if strings.Contains(line, "head") || strings.Contains(line, "localpath") || !strings.Contains(line, "<") {
+			continue
+		}
+		rest := strings.Join(append(whole[:i:i], whole[i+1:]...), "\n")
+		_, _, err := Read([]Source{{"a.xml", []byte(rest)}})
+		single := strings.Contains(line, "/>") || strings.Contains(line, "</") && strings.Count(line, "<") == 2
+		if err != nil && single && !strings.Contains(line, "<remote ip=\"127") {
+			t.Errorf("without %q: %v", line, err)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(shipped(f)))
+	f.Add([]byte(`<head><sersync><localpath watch="/a"><remote ip="h" name="m/d"/></localpath></sersync></head>`))
+	f.Add([]byte("<head><!-- -- "))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, _, err := Read([]Source{{"a.xml", data}, {"b.xml", data}})
+		if err != nil {
+			return
+		}
+		if _, err := m.Encode(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

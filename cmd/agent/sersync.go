@@ -1,0 +1,152 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"syncagent/agent/config"
+	"syncagent/agent/sersync"
+)
+
+// instanceDir is where an instance that runs from sersync's files keeps all that
+// is its own: the same files, in whatever order, are the same instance.
+func (a *app) instanceDir(files []string) (string, error) {
+	abs := make([]string, len(files))
+	for i, f := range files {
+		var err error
+		if abs[i], err = filepath.Abs(f); err != nil {
+			return "", fmt.Errorf("find %s: %w", f, err)
+		}
+	}
+	slices.Sort(abs)
+	sum := sha256.Sum256([]byte(strings.Join(slices.Compact(abs), "\x00")))
+	base := config.DefaultPaths(config.RoleMaster, "").State
+	if a.env.IsSet("state_dir") {
+		base = a.env.GetString("state_dir")
+	}
+	return filepath.Join(base, "sersync-"+hex.EncodeToString(sum[:6])), nil
+}
+
+// sersyncMaster is the configuration that sersync's files come to, with state
+// and socket in the instance's directory. What it reads is also written there as
+// an agent.yaml, by which the other commands find the instance.
+func (a *app) sersyncMaster(files []string, log *slog.Logger) (*config.Master, error) {
+	dir, err := a.instanceDir(files)
+	if err != nil {
+		return nil, err
+	}
+	m, findings, err := sersync.ReadFiles(files)
+	if err != nil {
+		return nil, err
+	}
+	m.StateDir, m.Socket = dir, filepath.Join(dir, "agent.sock")
+	text, err := m.Encode()
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "agent.yaml")
+	c, err := config.DecodeMaster(file, text)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.overrideBut(c, "state_dir"); err != nil {
+		return nil, err
+	}
+	if err := c.Validate(hostOf(file, "")); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the instance's directory: %w", err)
+	}
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return nil, fmt.Errorf("write the instance's configuration: %w", err)
+	}
+	logFindings(log, findings)
+	log.Info("running from sersync's configuration", "files", strings.Join(files, " "), "commands", "agent status -c "+file)
+	return c, nil
+}
+
+// overrideBut lets the environment speak over the file, but for one key.
+func (a *app) overrideBut(c *config.Master, but string) error {
+	kept := map[string]string{}
+	for _, k := range config.Keys(config.RoleMaster) {
+		if k.Name == but && a.env.IsSet(k.Name) {
+			kept[but] = c.StateDir
+		}
+	}
+	if err := a.override(config.RoleMaster, c); err != nil {
+		return err
+	}
+	for key, value := range kept {
+		if err := c.Set(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func logFindings(log *slog.Logger, findings []sersync.Finding) {
+	for _, f := range findings {
+		tell := log.Debug
+		switch f.Kind {
+		case sersync.Changed:
+			tell = log.Info
+		case sersync.Warning:
+			tell = log.Warn
+		}
+		tell("sersync's configuration", "file", f.File, "line", f.Line, "what", f.What, "becomes", f.Becomes, "why", f.Why)
+	}
+}
+
+func (a *app) importCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "import FILE...",
+		Short: "turn sersync's confxml.xml files into one agent.yaml",
+		Long: "Prints the configuration that the files come to, merged, and on standard error, line by line, what means\n" +
+			"something else than it did and why. With --output json both stand in one object. Nothing is changed.\n\n" +
+			"Exit status: 0 done; 1 a file cannot be read; 2 a file cannot be taken.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, files []string) error { return a.importSersync(files) },
+	}
+}
+
+// imported is what import prints as JSON.
+type imported struct {
+	SchemaVersion int               `json:"schema_version"`
+	Config        string            `json:"config"` // YAML
+	Findings      []sersync.Finding `json:"findings"`
+}
+
+func (a *app) importSersync(files []string) error {
+	m, findings, err := sersync.ReadFiles(files)
+	if err != nil {
+		return err
+	}
+	text, err := m.Encode()
+	if err != nil {
+		return err
+	}
+	if _, err := config.DecodeMaster("agent.yaml", text); err != nil {
+		return fmt.Errorf("the files come to a configuration that is not valid: %w", err)
+	}
+	if a.output == "json" {
+		if findings == nil {
+			findings = []sersync.Finding{}
+		}
+		return json.NewEncoder(a.out).Encode(imported{SchemaVersion: 1, Config: string(text), Findings: findings})
+	}
+	for _, f := range findings {
+		fmt.Fprintln(a.err, f)
+	}
+	_, err = a.out.Write(text)
+	return err
+}
