@@ -95,14 +95,15 @@ func (m *moduleHooks) set(ctx context.Context, hooks []config.Hook, dir string) 
 	}
 }
 
-// push takes what a replica did. It never waits.
-func (m *moduleHooks) push(events ...hook.Event) {
+// push takes what a replica did, and asks only if there is a hook that wants to
+// know. It never waits.
+func (m *moduleHooks) push(did func() []hook.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.list) == 0 {
 		return
 	}
-	for _, e := range events {
+	for _, e := range did() {
 		switch n := len(e.Paths); {
 		case n == 0:
 		case m.waiting > 0 && m.waiting+n > maxPushed:
@@ -285,9 +286,13 @@ func (r *Replica) lacks(p tree.Path) bool {
 
 // tell says to the hooks what a push did: what is confirmed, and what failed.
 func (r *Replica) tell(entries []root.Entry, w work, failed []rsync.Failure, dirty map[tree.Path]bool) {
-	if r.pushed == nil || w.send.Empty() && len(failed) == 0 {
-		return
+	if r.pushed != nil && (!w.send.Empty() || len(failed) > 0) {
+		r.pushed(func() []hook.Event { return r.did(entries, w, failed, dirty) })
 	}
+}
+
+// did are the events of a push: one of what is confirmed, one of what failed.
+func (r *Replica) did(entries []root.Entry, w work, failed []rsync.Failure, dirty map[tree.Path]bool) []hook.Event {
 	dirs := make(map[tree.Path]bool, len(entries))
 	for _, e := range entries {
 		dirs[e.Path] = e.State == root.Present && e.Stat.IsDir() || e.State == root.Missing && (e.Unseen || wasDirectory(e))
@@ -313,5 +318,5 @@ func (r *Replica) tell(entries []root.Entry, w work, failed []rsync.Failure, dir
 		}
 		bad.Paths = append(bad.Paths, hook.Path{Path: f.Path, Op: op, Dir: dirs[f.Path], Error: f.Text})
 	}
-	r.pushed(good, bad)
+	return []hook.Event{good, bad}
 }

@@ -52,13 +52,15 @@ func (t *told) all() []string {
 	return list
 }
 
+func events(list ...hook.Event) func() []hook.Event { return func() []hook.Event { return list } }
+
 // TestReplicaTellsPush: what is confirmed and what failed is told after a push,
 // and nothing of what was not sent.
 func TestReplicaTellsPush(t *testing.T) {
 	b := newRig(t, nil)
 	var got []string
-	b.pushed = func(events ...hook.Event) {
-		for _, e := range events {
+	b.pushed = func(did func() []hook.Event) {
+		for _, e := range did() {
 			got = append(got, words(e)...)
 		}
 	}
@@ -124,7 +126,7 @@ func TestScopes(t *testing.T) {
 		}
 
 		s2.Mark("a.php", tree.Content, false)
-		m.push(event("s1", true, "a.php", "b"), event("s1", false, "c.php"))
+		m.push(events(event("s1", true, "a.php", "b"), event("s1", false, "c.php")))
 		check("one target lacks a path", map[string][]string{
 			"good": {"s1 put a.php", "s1 put b"}, "bad": {"s1 put c.php: no"}, "php": {"s1 put a.php", "s1 put c.php: no"}, "all": {"put b"},
 		})
@@ -140,7 +142,7 @@ func TestScopes(t *testing.T) {
 		if m.hooks()[0].Hook != before || len(m.hooks()) != 3 {
 			t.Error("a reload did not keep the hook that is the same")
 		}
-		m.push(event("s2", true, "d"))
+		m.push(events(event("s2", true, "d")))
 		check("after a reload", map[string][]string{"good": {"s2 put d"}, "php": {"s2 put d"}})
 		cancel()
 		<-done

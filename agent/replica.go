@@ -77,7 +77,7 @@ type Replica struct {
 	warm    func(context.Context) error // keeps connections waiting; nil for none
 	void    func() (*os.File, error)    // opens a directory with nothing in it
 	growing func(tree.Path) []tree.Path // files at and below a path that somebody still writes
-	pushed  func(...hook.Event)         // told what a push did; nil for none
+	pushed  func(func() []hook.Event)   // told that a push did something; nil for none
 	counted func(int64)                 // told how many entries a sweep saw
 	sees    func() bool                 // whether every change so far was marked
 
@@ -170,7 +170,7 @@ type replicaParts struct {
 	Sees    func() bool
 	Until   func() time.Time
 	Log     *slog.Logger
-	Pushed  func(...hook.Event)
+	Pushed  func(func() []hook.Event)
 }
 
 func newReplica(p replicaParts) *Replica {
