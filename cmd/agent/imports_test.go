@@ -29,6 +29,7 @@ func mayImport() map[string]string {
 		"agent/provision": "",
 		"agent/proc":      "",
 		"agent/manifest":  "",
+		"agent/chaostest": "",
 		"secrets":         "",
 		"rsyncd":          "",
 
