@@ -101,7 +101,7 @@ type Replica struct {
 	gate     *gate
 	links    *links
 	hot      *hot
-	linksAt  time.Time // when a sweep shall look for unknown names of files; zero for never
+	linksAt  time.Time // when a sweep shall look for what the last one did not see; zero for never
 	outage   outage
 	paused   bool  // by the user
 	tried    int64 // times the target as a whole was found not to take changes

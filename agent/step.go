@@ -220,11 +220,7 @@ func (r *Replica) relink(w *work) {
 	if !slices.ContainsFunc(w.linked, r.links.lacks) || !r.linksAt.IsZero() {
 		return
 	}
-	r.linksAt = r.links.sweepAt()
-	if r.sweeps.missed.IsZero() {
-		r.sweeps.missed = time.Now()
-	}
-	poke(r.sweepUp)
+	r.sweepAgain()
 }
 
 // putBack keeps an entry around a lost mount point for the time it is back.

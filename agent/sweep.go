@@ -193,6 +193,9 @@ func (r *Replica) learn(d rsync.Diff) {
 	}
 	r.sweeps.entries = int64(d.Entries - created(d.Differ))
 	extras := r.settledExtras(d.Extras)
+	if len(extras) < len(d.Extras) {
+		r.sweepAgain()
+	}
 	if d.Partial == nil && r.pushes == r.sweeps.beside { // else something may be held that was not extra yet
 		r.gate.refresh(extras)
 	}
@@ -247,6 +250,18 @@ func (r *Replica) settledExtras(extras []rsync.Extra) []rsync.Extra {
 		return extras
 	}
 	return slices.DeleteFunc(slices.Clone(extras), func(e rsync.Extra) bool { return !e.Dir && e.Temporary() })
+}
+
+// sweepAgain asks for another sweep soon, for what this one could not judge:
+// until then the target is not known to be equal. Needs the lock.
+func (r *Replica) sweepAgain() {
+	if r.linksAt.IsZero() {
+		r.linksAt = r.links.sweepAt()
+	}
+	if r.sweeps.missed.IsZero() {
+		r.sweeps.missed = time.Now()
+	}
+	poke(r.sweepUp)
 }
 
 // differs says what to mark for one line of a comparison. A directory that the

@@ -118,6 +118,30 @@ func TestRunningSweepIsNotInSync(t *testing.T) {
 
 // A set that rolled up to its root is sent, or it would be found again by each
 // sweep.
+// What looks like the temporary file of the push beside the sweep may be a file
+// that is gone on the master, or one that a killed push left.
+func TestSweepBesideAPushIsDoneAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.slaveHas(".x.AbC123", "left over")
+		b.write("f", "1")
+		b.change(func(s *fakeSlave) { s.telling = time.Second })
+		b.start()
+		b.RequestSweep(false)
+		synctest.Wait()
+		b.Mark("f", tree.Content, false)
+		time.Sleep(2 * time.Second)
+		if b.sweepsSeen() != 1 || b.isClean() {
+			t.Errorf("after %d sweeps, with a file too many on the slave, clean: %v", b.sweepsSeen(), b.isClean())
+		}
+		time.Sleep(time.Minute)
+		b.equal()
+		if !b.isClean() {
+			t.Error("not clean after a sweep that ran alone")
+		}
+	})
+}
+
 func TestRolledUpRootIsSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)
