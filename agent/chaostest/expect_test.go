@@ -44,3 +44,9 @@ func (w *world) arrives(limit time.Duration, i int) {
 		return err
 	})
 }
+
+// showsClass waits until status shows a failure of a class.
+func (w *world) showsClass(name, class string) {
+	w.Helper()
+	w.shows(time.Minute, name, "class "+class, func(t target) bool { return t.Class == class })
+}

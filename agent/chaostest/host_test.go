@@ -98,7 +98,10 @@ func (h *host) start(log string, cmd *exec.Cmd) *process {
 	}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(append(os.Environ(), h.env...), cmd.Env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
 	p := &process{name: filepath.Base(log), log: log, done: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {

@@ -1,6 +1,8 @@
 package chaostest
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -8,6 +10,8 @@ import (
 	"syscall"
 	"time"
 )
+
+var errNothing = errors.New("nothing has happened yet")
 
 func killCases() []faultCase {
 	return []faultCase{
@@ -23,12 +27,35 @@ func killCases() []faultCase {
 			},
 		},
 		{
+			name: "agent_killed_starting",
+			says: "the agent is killed 30 times within a second of its start",
+			fault: func(w *world) {
+				for range rounds(30, 3) {
+					w.agent.kill()
+					w.launchAgent()
+					w.letPass(time.Second)
+				}
+				w.agent.kill()
+				w.startAgent()
+			},
+		},
+		{
 			name: "rsync_killed", short: true, slaves: 2,
 			says: "rsync processes of the agent are killed at 50 random moments",
 			fault: func(w *world) {
 				for range rounds(50, 10) {
 					w.letPass(100 * time.Millisecond)
 					w.kill(children(w.agent.pid))
+				}
+			},
+		},
+		{
+			name: "sessions_killed",
+			says: "sessions of the slave's rsync daemon are killed at 50 random moments",
+			fault: func(w *world) {
+				for range rounds(50, 10) {
+					w.letPass(200 * time.Millisecond)
+					w.kill(w.slaves[0].sessions())
 				}
 			},
 		},
@@ -45,16 +72,81 @@ func killCases() []faultCase {
 			},
 		},
 		{
-			name: "daemon_killed_mid_file",
+			name: "daemon_killed_mid_file", quiet: true,
 			says: "the slave's rsync daemon and its sessions are killed 5 times in the middle of a file of 200 MB",
 			fault: func(w *world) {
-				w.big(200 << 20)
+				w.slaves[0].shape("rate 400mbit burst 1mbit latency 400ms")
 				for range rounds(5, 2) {
+					w.big(200 << 20)
 					w.midFile()
-					w.kill(descendants(w.slaves[0].recv.pid))
+					signalAll(descendants(w.slaves[0].recv.pid), syscall.SIGKILL)
 				}
 			},
+			heal:  func(w *world) { w.slaves[0].unshape() },
 			bound: 2 * time.Minute,
+		},
+		{
+			name: "stopped_mid_gigabyte", quiet: true,
+			says: "the agent is told to stop in the middle of a file of 1 GiB, ends within 10 s, and is started again",
+			fault: func(w *world) {
+				w.big(1 << 30)
+				w.midFile()
+				begin := time.Now()
+				w.stopAgent()
+				if took := time.Since(begin); took > 10*time.Second && w.agent.err == nil {
+					w.Errorf("it took %v to stop", took)
+				}
+			},
+			heal:  func(w *world) { w.startAgent() },
+			bound: 5 * time.Minute,
+		},
+		{
+			name: "two_agents", short: true,
+			says: "a second agent is started on the state directory of the first, which does not mind",
+			fault: func(w *world) {
+				yaml := strings.Replace(w.yaml(), w.socket(), w.socket()+"2", 1)
+				w.write(w.conf+".second.yaml", yaml)
+				code, said := w.master.exit(agentBinary(), "run", "-c", w.conf+".second.yaml")
+				if code != 1 || !strings.Contains(said, strconv.Itoa(w.agent.pid)) {
+					w.Errorf("the second agent ended with %d: %s", code, said)
+				}
+			},
+		},
+		{
+			name: "zombie_writer", quiet: true,
+			says: "a session of the daemon is stopped in the middle of a file, the master gives it up and sends newer content, then the session goes on",
+			fault: func(w *world) {
+				w.slaves[0].shape("rate 200mbit burst 1mbit latency 400ms")
+				w.big(50 << 20)
+				w.midFile()
+				stopped := w.slaves[0].sessions()
+				signalAll(stopped, syscall.SIGSTOP)
+				w.slaves[0].unshape()
+				defer signalAll(stopped, syscall.SIGCONT)
+				w.edit(func() { w.write(filepath.Join(w.source, "big.bin"), "newer") })
+				w.eventually(4*time.Minute, func() error {
+					if n := size(filepath.Join(w.slaves[0].tree, "big.bin")); n != 5 {
+						return fmt.Errorf("the slave's file has %d bytes", n)
+					}
+					return nil
+				})
+			},
+			heal: func(w *world) { pause(2 * time.Second) },
+		},
+		{
+			name: "slave_hangs", slaves: 2,
+			says: "one slave's rsync daemon and its sessions are stopped for a minute, then go on",
+			fault: func(w *world) {
+				stopped := descendants(w.slaves[0].recv.pid)
+				signalAll(stopped, syscall.SIGSTOP)
+				w.edit(func() { w.write(filepath.Join(w.source, "while-hung"), "x") })
+				w.lacks("s1")
+				w.arrives(30*time.Second, 1)
+				pause(time.Duration(rounds(60, 5)) * time.Second)
+				w.has("s1")
+				signalAll(descendants(w.slaves[0].recv.pid), syscall.SIGCONT)
+			},
+			bound: 4 * time.Minute,
 		},
 	}
 }
@@ -109,23 +201,16 @@ func (w *world) big(size int64) {
 	})
 }
 
-// midFile waits until a part of a large file has arrived at the first slave,
-// or all of it has.
+// midFile waits until a part of the large file has arrived at the first slave.
 func (w *world) midFile() {
 	w.Helper()
 	w.eventually(time.Minute, func() error {
 		parts, err := filepath.Glob(filepath.Join(w.slaves[0].tree, ".big.bin.*"))
-		if err != nil {
-			return err
-		}
 		for _, p := range parts {
 			if size(p) > 1<<20 {
 				return nil
 			}
 		}
-		if size(filepath.Join(w.slaves[0].tree, "big.bin")) > 0 {
-			return nil
-		}
-		return errNothing
+		return errors.Join(err, errNothing)
 	})
 }

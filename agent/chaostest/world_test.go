@@ -50,6 +50,8 @@ type world struct {
 	truth   truth
 	churn   *rsyncdtest.Churn
 	leaks   leaks
+	hogs    []func()
+	cred    *syscall.Credential // who the agent runs as; nil for root
 	rec     *result
 }
 
@@ -110,7 +112,10 @@ func (w *world) configure(settings string) {
 		for i, s := range w.slaves {
 			fmt.Fprintf(&b, "  s%d: {host: %s, port: 873, auth: {user: repl, password_file: %s}}\n", i+1, s.addr, w.pass())
 		}
-		fmt.Fprintf(&b, "modules:\n  data:\n    path: %s\n    delete_guard: off\n    first_sync: mirror\n", w.source)
+		fmt.Fprintf(&b, "modules:\n  data:\n    path: %s\n    first_sync: mirror\n", w.source)
+		if !strings.Contains(settings, "delete_guard:") {
+			b.WriteString("    delete_guard: off\n")
+		}
 		for line := range strings.Lines(settings) {
 			b.WriteString("    " + line)
 		}
@@ -153,6 +158,7 @@ func (w *world) launchAgent(env ...string) {
 	w.Helper()
 	cmd := exec.Command(agentBinary(), "run", "-c", w.conf, "--log-level", "debug")
 	cmd.Env = env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: w.cred}
 	w.agent = w.master.start(w.log(), cmd)
 }
 
