@@ -69,7 +69,7 @@ func (r *Replica) record() journal.Target {
 	}
 	rec.Failing = rec.Failing[:min(len(rec.Failing), shownPaths)]
 	rec.Pending, rec.Held = pending.Take(), held.Take()
-	if r.sweeps.wanted || r.sweeps.running || r.sweeps.partial || !r.linksAt.IsZero() || len(r.surplus) > 0 {
+	if r.sweeps.wanted || r.sweeps.running || r.sweeps.partial || r.cut || !r.linksAt.IsZero() || len(r.surplus) > 0 {
 		rec.Pending = withSweep(rec.Pending)
 	}
 	return rec

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,6 +39,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 		r.backdate(w.since)
 	}
 	if down {
+		r.interrupted(w, out)
 		r.pause(out.Err)
 	}
 	if out.Cut {
@@ -54,6 +57,16 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 		return
 	}
 	r.recovered(now)
+}
+
+// interrupted follows a run that was cut off: a daemon that died with it leaves
+// the temporary file of what it was receiving, which no mark tells of. A sweep
+// looks for it once the target takes changes again. Needs the lock.
+func (r *Replica) interrupted(w work, out rsync.Outcome) {
+	ours := errors.Is(out.Err, context.Canceled) // then the daemon lives and cleans up
+	if len(w.send.Send)+len(w.send.Deep) > 0 && out.Err.Class == rsync.Transient && !ours {
+		r.cut = true
+	}
 }
 
 // rest ends a batch that asks nothing of the slave.
@@ -198,6 +211,9 @@ func (r *Replica) recovered(now time.Time) {
 	}
 	r.outage = outage{}
 	r.counts.lastSuccess = now
+	if r.cut {
+		r.sweepAgain()
+	}
 }
 
 // Recover makes a target, and each of its failing paths, try again at once.

@@ -277,6 +277,26 @@ func TestOutagePutsEverythingBack(t *testing.T) {
 }
 
 // A batch that asks nothing of the slave says nothing about it.
+// A daemon that is killed leaves the temporary file of what it was receiving.
+func TestCutOffRunIsSweptAfter(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(10)
+		b.write("f", "1")
+		b.breakDown(rsync.Transient)
+		b.start()
+		b.Mark("f", tree.Content, false)
+		time.Sleep(time.Minute)
+		b.slaveHas(".f.AbC123", "half of it")
+		b.accept()
+		time.Sleep(10 * time.Minute)
+		b.equal()
+		if !b.isClean() {
+			t.Error("not clean after the sweep")
+		}
+	})
+}
+
 func TestOutageDoesNotEndByItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, func(m *config.Module) { m.Delete = false })

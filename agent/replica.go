@@ -104,6 +104,7 @@ type Replica struct {
 	linksAt  time.Time // when a sweep shall look for what the last one did not see; zero for never
 	outage   outage
 	paused   bool  // by the user
+	cut      bool  // a run was cut off since the last sweep began
 	tried    int64 // times the target as a whole was found not to take changes
 	sweeps   sweepState
 	remote   remote

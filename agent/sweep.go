@@ -135,6 +135,7 @@ func (r *Replica) sweepStart() (checksum bool) {
 	r.sweeps.missed, r.sweeps.finding = time.Time{}, r.sweeps.missed
 	r.sweeps.copied = nil
 	r.linksAt, r.links.swept = time.Time{}, time.Now()
+	r.cut = false
 	r.sweeps.beside = r.pushes
 	if r.flight.marks+r.bulk.flight.marks > 0 {
 		r.sweeps.beside--

@@ -15,6 +15,9 @@ import (
 // seedEnv repeats a run.
 const seedEnv = "CHAOS_SEED"
 
+// tableEnv names the page that the results are written into.
+const tableEnv = "CHAOS_TABLE"
+
 // settleTime is a case's bound unless it says otherwise. The pauses between
 // tries grow with the length of an outage, so a cure is noticed as late as that.
 const settleTime = 90 * time.Second
@@ -49,7 +52,14 @@ func allCases() []faultCase {
 
 func TestChaos(t *testing.T) {
 	needsRoot(t)
-	seed := masterSeed(t)
+	all := &results{seed: masterSeed(t)}
+	if page := os.Getenv(tableEnv); page != "" {
+		t.Cleanup(func() {
+			if err := all.write(page); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	for i, c := range allCases() {
 		if !long && !c.short {
 			continue
@@ -57,9 +67,10 @@ func TestChaos(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			if c.lacks != nil && c.lacks() != "" {
+				all.add(t, result{Name: c.name, Says: c.says, Result: "not run: " + c.lacks()})
 				t.Skip("not run: " + c.lacks())
 			}
-			runCase(t, i+1, seed, c)
+			runCase(t, i+1, c, all)
 		})
 	}
 }
@@ -97,10 +108,10 @@ func seedOf(seed uint64, name string) uint64 {
 
 // runCase is what every case is: everything equal, a fault under random edits,
 // its cure, everything equal again.
-func runCase(t *testing.T, number int, seed uint64, c faultCase) {
-	w := newWorld(t, number, seedOf(seed, c.name), c)
-	w.rec = &result{Name: c.name, Says: c.says, Seed: seed}
-	defer w.report(w.rec)
+func runCase(t *testing.T, number int, c faultCase, all *results) {
+	w := newWorld(t, number, seedOf(all.seed, c.name), c)
+	w.rec = result{Name: c.name, Says: c.says}
+	defer func() { all.add(t, w.rec) }()
 	for _, s := range w.slaves {
 		s.startReceiver(w)
 	}
@@ -122,6 +133,7 @@ func runCase(t *testing.T, number int, seed uint64, c faultCase) {
 	w.rec.Settled = time.Since(healed).Seconds()
 	stopSampling()
 	w.judge()
+	w.rec.Result = "passed"
 }
 
 func boundOf(c faultCase) time.Duration {

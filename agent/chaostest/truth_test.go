@@ -15,6 +15,10 @@ const (
 	// eventTime is how long after an edit a target may still be called idle: an
 	// event has to travel. It does not excuse in_sync_as_of.
 	eventTime = time.Second
+	// patientEvery is how many samples it takes until edits wait for one that
+	// says something about the last of them, and patience for how long.
+	patientEvery = 10
+	patience     = 2 * time.Second
 )
 
 // truth is what the sampler found.
@@ -36,13 +40,18 @@ func (w *world) sampling() (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
+		for n := 1; ; n++ {
 			select {
 			case <-end:
 				return
 			case <-time.After(sampleEvery):
 			}
-			w.frozen(w.sample)
+			w.frozen(func(last time.Time) {
+				w.sample(last)
+				if n%patientEvery == 0 {
+					w.samplePatiently(last)
+				}
+			})
 		}
 	}()
 	return sync.OnceFunc(func() { close(end); <-ended })
@@ -65,6 +74,15 @@ func (w *world) sample(last time.Time) {
 			continue // nothing is said about the last edit yet
 		}
 		w.holdToSync(i, t, last)
+	}
+}
+
+// samplePatiently asks until a claim could be compared.
+func (w *world) samplePatiently(last time.Time) {
+	checked := w.truth.count()
+	for end := time.Now().Add(patience); time.Now().Before(end) && w.truth.count() == checked; {
+		pause(sampleEvery / 4)
+		w.sample(last)
 	}
 }
 
@@ -122,6 +140,12 @@ func (w *world) has(targets ...string) {
 	for _, t := range targets {
 		delete(w.truth.behind, t)
 	}
+}
+
+func (t *truth) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.checked
 }
 
 func (t *truth) add(n *int) {

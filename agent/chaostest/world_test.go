@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,7 +53,7 @@ type world struct {
 	leaks   leaks
 	hogs    []func()
 	cred    *syscall.Credential // who the agent runs as; nil for root
-	rec     *result
+	rec     result
 }
 
 // newWorld sets up hosts and directories; the receivers run, the agent does
@@ -296,7 +297,11 @@ func tail(name string) string {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return strings.Join(lines[max(0, len(lines)-15):], "\n")
+	lines = slices.Clone(lines[max(0, len(lines)-15):])
+	for i, line := range lines {
+		lines[i] = line[:min(len(line), 300)]
+	}
+	return strings.Join(lines, "\n")
 }
 
 // pause lets things happen: an outage that lasts, edits that do not all fall
