@@ -2,7 +2,7 @@ GO ?= go
 FUZZTIME ?= 30s
 export LC_ALL = C
 
-.PHONY: help build dist demo test ansible check race lint fmt fuzz bench benchcmp gen cover tidy vuln tools clean
+.PHONY: help build dist demo test ansible check race chaos lint fmt fuzz bench benchcmp gen cover tidy vuln tools clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,9 +28,15 @@ test: tools ## every test
 race: tools ## every test under the race detector
 	$(GO) test -race -shuffle=on ./...
 
+chaos: tools ## the fault suite, under the race detector: CASES='link_.*', CHAOS_SEED=42; without CASES it rewrites docs/chaos.md
+	@.ci/need ip=iproute2 tc=iproute2 chattr=e2fsprogs
+	$(if $(CASES),,CHAOS_TABLE=$(CURDIR)/docs/chaos.md) $(if $(CHAOS_SEED),CHAOS_SEED=$(CHAOS_SEED)) \
+		$(GO) test -race -tags chaos -count 1 -v -timeout 2h -parallel 4 -run '^TestChaos$$$(if $(CASES),/^($(CASES))$$)' ./agent/chaostest
+
 lint: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run make fmt" >&2; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags chaos ./agent/chaostest
 	$(GO) tool staticcheck ./...
 
 fmt: ## format the code

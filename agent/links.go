@@ -23,7 +23,8 @@ type links struct {
 	inodes map[uint64]linked
 	names  map[tree.Path]uint64
 	swept  time.Time // when a sweep began last
-	took   time.Duration
+	last   time.Duration
+	took   time.Duration // as a rule, see sweepTook
 }
 
 // linked holds the known names of one file, each with the change time, in
@@ -68,6 +69,16 @@ func (l *links) lacks(s root.Stat) bool { return uint64(len(l.inodes[s.Ino])) < 
 // sweepAt is when the next sweep for unknown names may begin.
 func (l *links) sweepAt() time.Time {
 	return l.swept.Add(max(linkSweepEvery, linkSweepShare*l.took))
+}
+
+// sweepTook notes how long a sweep took. One that a hanging slave held up is
+// no measure, so the shorter of the last two counts.
+func (l *links) sweepTook(d time.Duration) {
+	l.took = d
+	if l.last > 0 {
+		l.took = min(d, l.last)
+	}
+	l.last = d
 }
 
 // gone forgets a name.

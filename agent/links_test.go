@@ -157,3 +157,16 @@ func TestLinksAreBounded(t *testing.T) {
 		t.Errorf("%d names of %d inodes", len(l.names), len(l.inodes))
 	}
 }
+
+// A sweep that a hanging slave held up for minutes must not put the next one off
+// by an hour.
+func TestHeldUpSweepIsNoMeasure(t *testing.T) {
+	l := newLinks()
+	for _, took := range []time.Duration{time.Second, 5 * time.Minute} {
+		l.swept = time.Now()
+		l.sweepTook(took)
+		if wait := l.sweepAt().Sub(l.swept); wait != linkSweepShare*time.Second {
+			t.Errorf("after a sweep of %v the next one waits for %v", took, wait)
+		}
+	}
+}

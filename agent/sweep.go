@@ -221,7 +221,7 @@ func (r *Replica) learn(d rsync.Diff) {
 	r.sweeps.done++
 	r.counts.connections++
 	r.recovered(time.Now())
-	r.links.took = time.Since(r.links.swept)
+	r.links.sweepTook(time.Since(r.links.swept))
 	if r.sweeps.complete {
 		r.sweeps.began = r.links.swept
 	}

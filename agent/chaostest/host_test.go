@@ -52,7 +52,7 @@ func newHost(t testing.TB, name, addr string) *host {
 		"link add "+h.port()+" type veth peer name eth0 netns "+name,
 		"link set "+h.port()+" master br0 up",
 		n+"link set lo up", n+"addr add "+addr+"/16 dev eth0", n+"link set eth0 up")
-	t.Cleanup(func() { _ = ip("netns del " + name) })
+	t.Cleanup(func() { _ = ip("link del "+h.port(), "netns del "+name) })
 	return h
 }
 

@@ -78,7 +78,7 @@ func killCases() []faultCase {
 				w.slaves[0].shape("rate 400mbit burst 1mbit latency 400ms")
 				for range rounds(5, 2) {
 					w.big(200 << 20)
-					w.midFile()
+					w.midFile(1 << 20)
 					signalAll(descendants(w.slaves[0].recv.pid), syscall.SIGKILL)
 				}
 			},
@@ -90,7 +90,7 @@ func killCases() []faultCase {
 			says: "the agent is told to stop in the middle of a file of 1 GiB, ends within 10 s, and is started again",
 			fault: func(w *world) {
 				w.big(1 << 30)
-				w.midFile()
+				w.midFile(1 << 20)
 				begin := time.Now()
 				w.stopAgent()
 				if took := time.Since(begin); took > 10*time.Second && w.agent.err == nil {
@@ -114,16 +114,17 @@ func killCases() []faultCase {
 		},
 		{
 			name: "zombie_writer", quiet: true,
-			says: "a session of the daemon is stopped in the middle of a file, the master gives it up and sends newer content, then the session goes on",
+			says: "a session of the daemon is stopped with a whole file in its hands, the master gives it up and sends newer content, then the session goes on",
 			fault: func(w *world) {
-				w.slaves[0].shape("rate 200mbit burst 1mbit latency 400ms")
-				w.big(50 << 20)
-				w.midFile()
+				w.slaves[0].shape("rate 8mbit burst 64kbit latency 400ms")
+				w.big(2 << 20)
+				w.midFile(200 << 10)
 				stopped := w.slaves[0].sessions()
 				signalAll(stopped, syscall.SIGSTOP)
-				w.slaves[0].unshape()
 				defer signalAll(stopped, syscall.SIGCONT)
-				w.edit(func() { w.write(filepath.Join(w.source, "big.bin"), "newer") })
+				w.slaves[0].unshape()
+				pause(2 * time.Second) // the rest arrives in its socket
+				w.edit(func() { w.write(w.at("big.bin"), "newer") })
 				w.eventually(4*time.Minute, func() error {
 					if n := size(filepath.Join(w.slaves[0].tree, "big.bin")); n != 5 {
 						return fmt.Errorf("the slave's file has %d bytes", n)
@@ -131,7 +132,7 @@ func killCases() []faultCase {
 					return nil
 				})
 			},
-			heal: func(w *world) { pause(2 * time.Second) },
+			heal: func(*world) { pause(3 * time.Second) },
 		},
 		{
 			name: "slave_hangs", slaves: 2,
@@ -201,13 +202,13 @@ func (w *world) big(size int64) {
 	})
 }
 
-// midFile waits until a part of the large file has arrived at the first slave.
-func (w *world) midFile() {
+// midFile waits until so many bytes of the large file have arrived at the first slave.
+func (w *world) midFile(bytes int64) {
 	w.Helper()
 	w.eventually(time.Minute, func() error {
 		parts, err := filepath.Glob(filepath.Join(w.slaves[0].tree, ".big.bin.*"))
 		for _, p := range parts {
-			if size(p) > 1<<20 {
+			if size(p) > bytes {
 				return nil
 			}
 		}
