@@ -60,6 +60,7 @@ func diskCases() []faultCase {
 				w.file("fixed", 10)
 				w.file("dir/file", 10)
 				w.converge(settleTime)
+				w.Cleanup(func() { _ = exec.Command("chattr", "-R", "-i", w.slaves[0].tree).Run() }) // else it cannot be removed
 				w.chattr("+i", "fixed", "dir")
 				w.file("fixed", 20)
 				w.file("dir/new", 20)

@@ -1,6 +1,7 @@
 package chaostest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -40,7 +41,8 @@ func prepareAndRun(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Setenv(binaries, dir); err != nil {
+	// One case runs the program as nobody.
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Setenv(binaries, dir)); err != nil {
 		return 0, err
 	}
 	if err := build(dir); err != nil {

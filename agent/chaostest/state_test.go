@@ -63,16 +63,20 @@ func stateCases() []faultCase {
 			},
 		},
 		{
-			name:  "state_read_only",
-			says:  "the file system of the state directory becomes read-only, then can be written; the agent is killed",
-			setup: func(w *world) { w.mountTmpfs(w.state(), "mode=0700") },
+			name: "state_read_only",
+			says: "the journal's directory becomes read-only under the running agent, which is killed and refuses to start, then can be written again",
 			fault: func(w *world) {
-				// what writes there keeps it from becoming so
-				w.eventually(time.Minute, func() error { return unix.Mount("", w.state(), "", unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_BIND, "") })
+				dir := filepath.Join(w.state(), "journal")
+				w.must(unix.Mount(dir, dir, "", unix.MS_BIND, ""))
+				w.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+				w.must(unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
 				w.arrives(time.Minute, 0)
 				pause(3 * time.Second)
-				w.must(unix.Mount("", w.state(), "", unix.MS_REMOUNT|unix.MS_BIND, ""))
 				w.agent.kill()
+				if code, said := w.master.exit(agentBinary(), "run", "-c", w.conf); code != 1 || !strings.Contains(said, dir) {
+					w.Errorf("the agent ended with %d: %s", code, said)
+				}
+				w.must(unix.Unmount(dir, unix.MNT_DETACH))
 				w.startAgent()
 			},
 		},
