@@ -40,18 +40,21 @@ func (w *world) sampling() (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
+		var took time.Duration // of a large tree long: the edits must get on
 		for n := 1; ; n++ {
 			select {
 			case <-end:
 				return
-			case <-time.After(sampleEvery):
+			case <-time.After(max(sampleEvery, 3*took)):
 			}
+			begin := time.Now()
 			w.frozen(func(last time.Time) {
 				w.sample(last)
 				if n%patientEvery == 0 {
 					w.samplePatiently(last)
 				}
 			})
+			took = time.Since(begin)
 		}
 	}()
 	return sync.OnceFunc(func() { close(end); <-ended })
