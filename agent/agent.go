@@ -153,10 +153,10 @@ func (m *Master) list() []*Source {
 func (m *Master) startModule(ctx context.Context, mod config.Module) {
 	s := newSource(mod, m.store, m.log)
 	s.failed = &failedLog{file: filepath.Join(m.config.StateDir, "failed.log")}
-	m.mu.Lock()
-	m.sources = append(m.sources, s)
-	m.mu.Unlock()
 	m.startHooks(ctx, s)
+	m.mu.Lock()
+	m.sources = append(m.sources, s) // whoever asks for status sees it from here on
+	m.mu.Unlock()
 	for _, t := range mod.Targets {
 		m.startReplica(ctx, s, t)
 	}

@@ -96,12 +96,16 @@ func (l *lab) config() *config.Master {
 	return c
 }
 
-// start runs the master until stop is called or the test ends.
-func (l *lab) start() {
+// start runs the master until stop is called or the test ends. What before does
+// happens to a master that does not run yet.
+func (l *lab) start(before ...func(*agent.Master)) {
 	l.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	l.master = agent.NewMaster(agent.MasterConfig{Config: l.config(), Version: "test", Rsync: rsyncdtest.Rsync(l.t), Log: log})
+	for _, do := range before {
+		do(l.master)
+	}
 	done := make(chan error, 1)
 	go func() { done <- l.master.Run(ctx) }()
 	l.stop = func() {
@@ -199,6 +203,27 @@ func (l *lab) fault(r *rand.Rand) {
 		l.stop()
 		l.start()
 	}
+}
+
+// Status may be asked for as soon as the socket answers.
+func TestSnapshotWhileStarting(t *testing.T) {
+	l := newLab(t, 1, "")
+	ended, asked := make(chan struct{}), make(chan struct{})
+	l.start(func(m *agent.Master) {
+		go func() {
+			defer close(asked)
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+					m.Snapshot()
+				}
+			}
+		}()
+	})
+	close(ended)
+	<-asked
 }
 
 func TestWireChoicesAreTaken(t *testing.T) {

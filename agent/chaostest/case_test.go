@@ -47,7 +47,7 @@ func rounds(full, few int) int {
 }
 
 func allCases() []faultCase {
-	return slices.Concat(killCases(), diskCases(), networkCases(), refusalCases(), sourceCases(), fileCases(), stateCases())
+	return slices.Concat(killCases(), diskCases(), networkCases(), refusalCases(), sourceCases(), fileCases(), stateCases(), soakCases())
 }
 
 func TestChaos(t *testing.T) {
