@@ -20,8 +20,7 @@ var ErrInUse = errors.New("another agent answers on it")
 // Listen opens the unix socket for this user and group only. A socket that
 // nobody answers on is what a killed agent left behind and is replaced.
 func Listen(socket string) (net.Listener, error) {
-	if conn, err := net.DialTimeout("unix", socket, time.Second); err == nil {
-		conn.Close()
+	if answers(socket) {
 		return nil, fmt.Errorf("listen on socket %s: %w: stop it, or give this one its own socket", socket, ErrInUse)
 	}
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
@@ -39,6 +38,26 @@ func Listen(socket string) (net.Listener, error) {
 		return nil, fmt.Errorf("set mode of socket %s: %w", socket, err)
 	}
 	return l, nil
+}
+
+const (
+	stalePoll  = 50 * time.Millisecond
+	stalePolls = 10
+)
+
+// answers reports whether somebody takes connections on the socket, and goes on
+// doing so: an agent that was killed while it started a process lives on for a
+// moment in what is to become that one.
+func answers(socket string) bool {
+	for range stalePolls {
+		conn, err := net.DialTimeout("unix", socket, time.Second)
+		if err != nil {
+			return false
+		}
+		conn.Close()
+		time.Sleep(stalePoll)
+	}
+	return true
 }
 
 // Serve answers requests on l until ctx ends, then waits for those under way.
