@@ -184,6 +184,8 @@ func fileCases() []faultCase {
 			name: "queue_overflows", quiet: true, settings: "watcher: fsnotify\n",
 			says: "the agent is stopped while 40,000 events fill the kernel's queue, then goes on",
 			fault: func(w *world) {
+				w.files("flood", 1)
+				w.converge(settleTime) // its directory is watched now
 				w.agent.signal(syscall.SIGSTOP)
 				w.files("flood", rounds(20_000, 8_500))
 				w.agent.signal(syscall.SIGCONT)

@@ -116,9 +116,9 @@ func killCases() []faultCase {
 			name: "zombie_writer", quiet: true,
 			says: "a session of the daemon is stopped with a whole file in its hands, the master gives it up and sends newer content, then the session goes on",
 			fault: func(w *world) {
-				w.slaves[0].shape("rate 8mbit burst 64kbit latency 400ms")
-				w.big(2 << 20)
-				w.midFile(200 << 10)
+				w.slaves[0].shape("rate 256kbit burst 32kbit latency 2s")
+				w.file("big.bin", 100<<10)
+				w.midFile(20 << 10)
 				stopped := w.slaves[0].sessions()
 				signalAll(stopped, syscall.SIGSTOP)
 				defer signalAll(stopped, syscall.SIGCONT)
