@@ -25,11 +25,12 @@ const settleTime = 90 * time.Second
 // faultCase is one fault and its cure. What is nil does not happen.
 type faultCase struct {
 	name     string
-	says     string // for the table: what is done
-	short    bool   // runs without the build tag, too
-	slaves   int    // 1 unless said
-	settings string // more lines of the module's configuration
-	quiet    bool   // no random edits before and beside the fault
+	says     string   // for the table: what is done
+	short    bool     // runs without the build tag, too
+	slaves   int      // 1 unless said
+	disks    []string // options of tmpfs for the first slaves' trees; "" is none
+	settings string   // more lines of the module's configuration
+	quiet    bool     // no random edits before and beside the fault
 	setup    func(w *world)
 	fault    func(w *world)
 	heal     func(w *world)

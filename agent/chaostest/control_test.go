@@ -99,8 +99,11 @@ func (h *host) listen(port string, serve func(net.Conn)) (stop func()) {
 	go func() {
 		runtime.LockOSThread() // for ever: the thread is the host's now
 		err := h.enter()
-		if err == nil {
-			l, err = net.Listen("tcp", net.JoinHostPort(h.addr, port))
+		for end := time.Now().Add(patience); err == nil; pause(50 * time.Millisecond) { // whoever had the port may be dying yet
+			if l, err = net.Listen("tcp", net.JoinHostPort(h.addr, port)); err == nil || time.Now().After(end) {
+				break
+			}
+			err = nil
 		}
 		made <- err
 	}()

@@ -16,7 +16,7 @@ func diskCases() []faultCase {
 		{
 			name: "slave_disk_full", short: true, slaves: 2,
 			says:  "the disk of one slave is full, then has room again",
-			setup: func(w *world) { w.slaveOnTmpfs(0, "size=8m,mode=0755") },
+			disks: []string{"size=8m,mode=0755"},
 			fault: func(w *world) {
 				w.file("large", 20<<20)
 				w.lacks("s1")
@@ -29,7 +29,7 @@ func diskCases() []faultCase {
 		{
 			name: "slave_inodes_full", slaves: 2, quiet: true,
 			says:  "one slave has no inodes left, then has some again",
-			setup: func(w *world) { w.slaveOnTmpfs(0, "nr_inodes=50,mode=0755") },
+			disks: []string{"nr_inodes=50,mode=0755"},
 			fault: func(w *world) {
 				w.files("many", 100)
 				w.lacks("s1")
@@ -42,7 +42,7 @@ func diskCases() []faultCase {
 		{
 			name: "slave_read_only", short: true, slaves: 2,
 			says:  "the file system of one slave is read-only, then can be written again",
-			setup: func(w *world) { w.slaveOnTmpfs(0, "mode=0755") },
+			disks: []string{"mode=0755"},
 			fault: func(w *world) {
 				w.remountSlave(0, unix.MS_RDONLY, "")
 				w.file("while-read-only", 10)
@@ -171,12 +171,6 @@ func (w *world) same(name, text string) {
 	if string(b) != text {
 		w.Errorf("%s holds %q, not %q", name, b, text)
 	}
-}
-
-// slaveOnTmpfs mounts a slave's tree.
-func (w *world) slaveOnTmpfs(i int, options string) {
-	w.Helper()
-	w.mountTmpfs(w.slaves[i].tree, options)
 }
 
 func (w *world) remountSlave(i int, flags uintptr, options string) {

@@ -14,7 +14,7 @@ func soakCases() []faultCase {
 	return []faultCase{{
 		name: "soak", slaves: 3,
 		says:  "three minutes of faults at random, one every five seconds, under edits at random",
-		setup: func(w *world) { w.slaveOnTmpfs(2, "size=256m,mode=0755") },
+		disks: []string{"", "", "size=256m,mode=0755"},
 		fault: func(w *world) {
 			all := w.nemeses(w.slaves[1].newWire())
 			end := time.Now().Add(time.Duration(rounds(180, 10)) * time.Second)

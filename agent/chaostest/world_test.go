@@ -76,7 +76,11 @@ func newWorld(t *testing.T, number int, seed uint64, c faultCase) *world {
 	for i := range max(1, c.slaves) {
 		h := newHost(t, fmt.Sprintf("%ss%d", prefix, i+1), fmt.Sprintf("10.77.%d.%d", number, 11+i))
 		h.env = env
-		w.slaves = append(w.slaves, w.newSlave(h, fmt.Sprintf("s%d", i+1)))
+		disk := ""
+		if i < len(c.disks) {
+			disk = c.disks[i]
+		}
+		w.slaves = append(w.slaves, w.newSlave(h, fmt.Sprintf("s%d", i+1), disk))
 	}
 	w.configure(c.settings)
 	return w
@@ -84,11 +88,14 @@ func newWorld(t *testing.T, number int, seed uint64, c faultCase) *world {
 
 func (w *world) pass() string { return filepath.Join(w.dir, "pass") }
 
-func (w *world) newSlave(h *host, name string) *slave {
+func (w *world) newSlave(h *host, name, disk string) *slave {
 	w.Helper()
 	s := &slave{host: h, dir: filepath.Join(w.dir, name)}
 	s.tree = filepath.Join(s.dir, "tree")
 	w.must(os.MkdirAll(s.tree, 0o755))
+	if disk != "" {
+		w.mountTmpfs(s.tree, disk)
+	}
 	s.init(w)
 	return s
 }
