@@ -25,6 +25,15 @@ func (w *world) edit(do func()) {
 	w.edits.ended = time.Now()
 }
 
+// editAlone is edit without random edits beside it.
+func (w *world) editAlone(do func()) {
+	w.edit(func() {
+		w.edits.random.Lock()
+		defer w.edits.random.Unlock()
+		do()
+	})
+}
+
 // tamper changes a slave's tree behind everybody's back. From here on nothing
 // that is said about the slaves can be true, and nothing is held against it
 // until amend.
@@ -54,11 +63,7 @@ func (w *world) frozen(look func(last time.Time)) {
 // step makes edits at random and notes them in the log.
 func (w *world) step(n int) {
 	for range n {
-		w.edit(func() {
-			w.edits.random.Lock()
-			defer w.edits.random.Unlock()
-			w.note(w.churn.Step())
-		})
+		w.editAlone(func() { w.note(w.churn.Step()) })
 	}
 }
 
