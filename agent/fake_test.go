@@ -421,7 +421,9 @@ func (f *fakeRoot) look(b tree.Batch, taken time.Time) (*look, error) {
 	return f.shared.share(b, taken, f.open, func(*view) error { return nil })
 }
 
-func (f *fakeRoot) trusted() bool { return true }
+func (f *fakeRoot) trusted(string) bool { return true }
+
+func (f *fakeRoot) wrote(string) {}
 
 func (f *fakeRoot) set(err error, lost ...root.Difference) {
 	f.mu.Lock()

@@ -44,7 +44,11 @@ func (r *Replica) save() error {
 	r.mu.Lock()
 	rec := r.record()
 	r.mu.Unlock()
-	return r.store.SaveTarget(r.module.Name, r.target.Name, rec)
+	if err := r.store.SaveTarget(r.module.Name, r.target.Name, rec); err != nil {
+		return err
+	}
+	r.root.wrote(r.target.Name)
+	return nil
 }
 
 func (r *Replica) record() journal.Target {
@@ -97,8 +101,9 @@ func (r *Replica) restore() {
 		r.log.Warn("journal of the target cannot be read, its first sweep holds deletes", "error", err)
 	case rec.Remote != remoteName(r.target):
 		r.log.Info("target now stands elsewhere, its journal is not used", "was", rec.Remote)
-	case !r.root.trusted():
+	case !r.root.trusted(r.target.Name):
 		r.log.Warn("module's own journal is missing, the target's is not used: its first sweep holds deletes")
+		poke(r.saveUp) // the next start must not believe it either
 	default:
 		r.resume(rec)
 	}

@@ -36,11 +36,12 @@ type targetStore interface {
 
 // opener opens the module's root if the guard lets it, for a look at a batch
 // that was taken at some time or for as long as the view is open. Trusted says
-// whether the module's journal knew it.
+// whether a target's journal can be about it, wrote that it now is.
 type opener interface {
 	open() (*view, error)
 	look(b tree.Batch, taken time.Time) (*look, error)
-	trusted() bool
+	trusted(target string) bool
+	wrote(target string)
 }
 
 // burstSettle is how long the set must be quiet before a burst of deletes

@@ -39,8 +39,9 @@ type Source struct {
 	watcher  *watch.Watcher
 	before   watchTotals // of the watchers before this one
 	blocked  string
-	watching bool // the whole tree is watched now
-	started  bool // it was watched before
+	watching bool            // the whole tree is watched now
+	started  bool            // it was watched before
+	written  map[string]bool // targets whose journals are this source's own
 }
 
 type watchTotals struct{ events, overflows uint64 }
@@ -48,12 +49,13 @@ type watchTotals struct{ events, overflows uint64 }
 func newSource(m config.Module, store moduleStore, log *slog.Logger) *Source {
 	log = log.With("module", m.Name)
 	return &Source{
-		module: m,
-		events: selected(m.Events),
-		guard:  &guard{module: m.Name, path: m.Path, accept: m.RootChange == "accept", filter: m.Filter, store: store, log: log},
-		log:    log,
-		again:  make(chan struct{}, 1),
-		ready:  make(chan struct{}),
+		module:  m,
+		events:  selected(m.Events),
+		guard:   &guard{module: m.Name, path: m.Path, accept: m.RootChange == "accept", filter: m.Filter, store: store, log: log},
+		log:     log,
+		again:   make(chan struct{}, 1),
+		ready:   make(chan struct{}),
+		written: map[string]bool{},
 	}
 }
 
@@ -261,13 +263,24 @@ func (s *Source) open() (*view, error) {
 	return v, err
 }
 
-// trusted reports whether the targets' journals can be about this root.
-func (s *Source) trusted() bool {
+// trusted reports whether the target's journal can be about this root: the
+// module's journal knew the root, or the target's was written since, by a replica
+// that believed nothing older.
+func (s *Source) trusted(target string) bool {
 	if s.guard.load() != nil {
 		return false
 	}
 	trusted, _ := s.guard.knows()
-	return trusted
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return trusted || s.written[target]
+}
+
+// wrote notes that a replica of this source has written the target's journal.
+func (s *Source) wrote(target string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written[target] = true
 }
 
 // look opens the root if the guard lets it and looks a batch up that was taken
