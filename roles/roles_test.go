@@ -87,7 +87,8 @@ func text(t *testing.T, n yaml.Node) string {
 }
 
 // TestDefaultsAreSpecified: Ansible documents the specification's defaults and
-// applies those of defaults/main.yml; they are the same.
+// applies those of defaults/main.yml; they are the same. But where an argument is
+// wrong it prints the specification with its defaults filled in, so none is a password.
 func TestDefaultsAreSpecified(t *testing.T) {
 	for _, role := range roleNames() {
 		var defaults map[string]yaml.Node
@@ -99,7 +100,11 @@ func TestDefaultsAreSpecified(t *testing.T) {
 				t.Errorf("%s: %s has a default and no specification", role, name)
 				continue
 			}
-			if got, want := text(t, o.Default), text(t, value); got != want {
+			want := text(t, value)
+			if strings.Contains(want, "agent_common_password") {
+				want = ""
+			}
+			if got := text(t, o.Default); got != want {
 				t.Errorf("%s: %s: specified as %s, the default is %s", role, name, got, want)
 			}
 		}

@@ -89,17 +89,17 @@ func TestBrokenInput(t *testing.T) {
 	converged(t)
 	before, running := manifests(t), pids(t)
 	for want, inv := range map[string]inventory{
-		"relativ":                  {modules: "      - {name: www, path: www}\n"},
-		"bbs":                      {modules: "      - {name: www, path: /www}\n      - {name: bbs, path: /www/bbs}\n"},
-		"Unsupported":              {modules: "      - {name: www, path: /www/www, pth: x}\n"},
-		"missing required":         {modules: "      - {name: www}\n"},
-		"agent_slave_port":         {extra: "    agent_slave_port: many\n"},
-		"filter":                   {extra: "    agent_master_options: {filter: ['- x']}\n    agent_slave_options: {filtr: 1}\n"},
-		"agent_slave_service":      {extra: "    agent_slave_service: runit\n"},
-		"agent_common_password":    {text: strings.Replace(inventory{}.render(), "agent_common_password", "agent_common_pasword", 1)},
-		"control character":        {password: `"a\tb"`},
-		"allow":                    {extra: "    agent_slave_allow: [nonsense!]\n"},
-		"has no module for this h": {modules: "      - {name: www, path: /www/www, slaves: [nobody]}\n"},
+		"relativ":                                     {modules: "      - {name: www, path: www}\n"},
+		`lies in "/www"`:                              {modules: "      - {name: www, path: /www}\n      - {name: bbs, path: /www/bbs}\n"},
+		"agent_slave_modules.pth":                     {modules: "      - {name: www, path: /www/www, pth: x}\n"},
+		"missing required arguments: name":            {modules: "      - {name: www}\n"},
+		"'agent_slave_port' is of type":               {extra: "    agent_slave_port: many\n"},
+		"filtr: unknown key":                          {extra: "    agent_slave_options: {filtr: 1}\n"},
+		"value of agent_slave_service must be one of": {extra: "    agent_slave_service: runit\n"},
+		"agent_common_password":                       {text: strings.Replace(inventory{}.render(), "agent_common_password", "agent_common_pasword", 1)},
+		"control character":                           {password: `"a\tb"`},
+		"nonsense!":                                   {extra: "    agent_slave_allow: [nonsense!]\n"},
+		"has no module for this h":                    {modules: "      - {name: www, path: /www/www, slaves: [nobody]}\n"},
 	} {
 		t.Run(want, func(t *testing.T) {
 			play(t, inv, "site", "--skip-tags", "agent_slave_install,agent_master_install").fails(t, want)
