@@ -202,6 +202,19 @@ func TestTags(t *testing.T) {
 	} {
 		play(t, inventory{}, "site", tags...).nothing(t)
 	}
+	// Nor does a tag that the user's own play puts on the roles call their uninstall.
+	must(t, os.WriteFile(project+"/own.yml", []byte(`---
+- hosts: agent_slaves
+  become: true
+  tags: [mine]
+  tasks:
+    - ansible.builtin.import_role: {name: syncagent.agent.agent_slave}
+- hosts: agent_masters
+  become: true
+  tags: [mine]
+  roles: [syncagent.agent.agent_master]
+`), 0o600))
+	play(t, inventory{}, project+"/own.yml", "--tags", "mine").nothing(t)
 	play(t, inventory{}, "verify").nothing(t)
 	start := time.Now()
 	must(t, os.WriteFile(hostRoot("h1")+"/www/www/timed", []byte("x"), 0o644))
