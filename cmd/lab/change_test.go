@@ -223,4 +223,8 @@ func TestTags(t *testing.T) {
 	if out, err := exec.Command("./lab.sh", "exec", "h2", "systemctl", "reload", "syncagent-receiver").CombinedOutput(); err != nil {
 		t.Errorf("reload: %v %s", err, out)
 	}
+	play(t, inventory{}, "site", "--limit", "s3", "--tags", "agent_slave_uninstall").ok(t)
+	if out, err := tryHost("h4", "ls", "/etc/syncagent"); err == nil {
+		t.Errorf("its own tag does not uninstall: %s", out)
+	}
 }
