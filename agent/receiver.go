@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -141,33 +142,38 @@ func (r *Receiver) check(ctx context.Context) error {
 	if _, err := rsync.Probe(ctx, rsync.Dest{Host: host, Port: port}); err != nil {
 		return err
 	}
-	user, err := loginOf(c)
+	users, err := loginsOf(c)
 	if err != nil {
 		return err
 	}
 	for _, m := range daemonConf(r.want.Root, without(c, r.custody.outOfService())).Modules {
-		if err := probe.Guarded(ctx, r.want.Rsync, c.ConfFile, m, user.Name, user.Secret.Reveal()); err != nil {
-			return err
+		for _, u := range users {
+			if err := probe.Guarded(ctx, r.want.Rsync, c.ConfFile, m, u.Name, u.Secret.Reveal()); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func loginOf(c *config.Receiver) (secrets.User, error) {
+// loginsOf are the users who may log in. One of auth.also without a password is
+// left out: it is no reason to turn the other one away, and the doctor tells.
+func loginsOf(c *config.Receiver) ([]secrets.User, error) {
 	data, err := os.ReadFile(c.Auth.SecretsFile)
 	if err != nil {
-		return secrets.User{}, fmt.Errorf("read secrets file: %w", err)
+		return nil, fmt.Errorf("read secrets file: %w", err)
 	}
 	users, err := secrets.ParseServer(data)
 	if err != nil {
-		return secrets.User{}, fmt.Errorf("read secrets file %s: %w", c.Auth.SecretsFile, err)
+		return nil, fmt.Errorf("read secrets file %s: %w", c.Auth.SecretsFile, err)
 	}
-	for _, u := range users {
-		if u.Name == c.Auth.User {
-			return u, nil
-		}
+	named := func(name string) bool {
+		return slices.ContainsFunc(users, func(u secrets.User) bool { return u.Name == name })
 	}
-	return secrets.User{}, fmt.Errorf("secrets file %s has no line for user %s: run \"agent init slave\" with --password-file", c.Auth.SecretsFile, c.Auth.User)
+	if !named(c.Auth.User) {
+		return nil, fmt.Errorf("secrets file %s has no line for user %s: run \"agent init slave\" with --password-file", c.Auth.SecretsFile, c.Auth.User)
+	}
+	return slices.DeleteFunc(users, func(u secrets.User) bool { return !slices.Contains(c.Auth.Users(), u.Name) }), nil
 }
 
 // Status tells how the daemon is.

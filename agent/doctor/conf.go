@@ -93,19 +93,31 @@ func (s *slave) access(ctx context.Context, conf rsyncd.Conf, module string) Fin
 	if s.self != s.owner {
 		return a.warn("ask as the user that runs the receiver", "cannot be tried by uid %d, since uid %d runs the receiver", s.self, s.owner)
 	}
-	password, err := s.password()
-	if err != nil {
-		return a.warn("mend the secrets file first", "cannot be tried without the password of user %s", s.c.Auth.User)
+	for _, user := range s.c.Auth.Users() {
+		password, err := s.password(user)
+		if err != nil {
+			return a.warn("mend the secrets file first", "cannot be tried without the password of user %s", user)
+		}
+		if err := s.Daemon.Guarded(ctx, s.c.ConfFile, m, user, password.Reveal()); err != nil {
+			return a.fail("compare hosts allow, auth users and the secrets file; "+remedyRewrite, "%v", err)
+		}
 	}
-	if err := s.Daemon.Guarded(ctx, s.c.ConfFile, m, s.c.Auth.User, password.Reveal()); err != nil {
-		return a.fail("compare hosts allow, auth users and the secrets file; "+remedyRewrite, "%v", err)
+	return a.ok("lets in user %s with the password, and neither a wrong password nor another host", strings.Join(s.c.Auth.Users(), " and "))
+}
+
+// passwords is what is wrong with the secrets file for any of the users.
+func (s *slave) passwords() error {
+	for _, user := range s.c.Auth.Users() {
+		if err := s.Files.Secrets(s.c.Auth.SecretsFile, user); err != nil {
+			return err
+		}
 	}
-	return a.ok("lets in user %s with the password, and neither a wrong password nor another host", s.c.Auth.User)
+	return nil
 }
 
 var errNoUser = errors.New("no line for the user")
 
-func (s *slave) password() (secrets.Secret, error) {
+func (s *slave) password(user string) (secrets.Secret, error) {
 	data, err := os.ReadFile(s.c.Auth.SecretsFile)
 	if err != nil {
 		return secrets.Secret{}, err
@@ -115,7 +127,7 @@ func (s *slave) password() (secrets.Secret, error) {
 		return secrets.Secret{}, err
 	}
 	for _, u := range users {
-		if u.Name == s.c.Auth.User {
+		if u.Name == user {
 			return u.Secret, nil
 		}
 	}

@@ -16,7 +16,7 @@ func Slave(ctx context.Context, c *config.Receiver, opt Options) []Finding {
 	s.self = os.Geteuid()
 	s.owner = ownerOf(c.ConfFile, s.self)
 	list := s.state(ctx, c.StateDir, "slave")
-	list = append(list, secret(about{"secrets", c.Auth.SecretsFile}, "slave", s.Files.Secrets(c.Auth.SecretsFile, c.Auth.User)))
+	list = append(list, secret(about{"secrets", c.Auth.SecretsFile}, "slave", s.passwords()))
 	list = append(list, s.fidelity()...)
 	conf, found := s.conf(ctx)
 	list = append(list, found...)

@@ -95,6 +95,11 @@ func TestConf(t *testing.T) {
 		{"no rsync", func(w world) { w.opt.Rsync = "/nonexistent/rsync" }, "conf", Fail, []string{"could not be asked"}, false},
 		{"password gone", func(w world) { must(t, os.WriteFile(w.d.SecretsFile, []byte("other:x\n"), 0o600)) }, "secrets", Fail, []string{"no line for user repl"}, true},
 		{"password unknown", func(w world) { must(t, os.Remove(w.d.SecretsFile)) }, "access", Warn, []string{"without the password of user repl"}, true},
+		{"further password gone", func(w world) { w.c.Auth.Also = []string{"repl2"} }, "secrets", Fail, []string{"no line for user repl2"}, true},
+		{"further user not let in", func(w world) {
+			w.c.Auth.Also = []string{"repl2"}
+			must(t, os.WriteFile(w.d.SecretsFile, []byte("repl:secret\nrepl2:x\n"), 0o600))
+		}, "access", Fail, []string{"repl2"}, true},
 		{"secrets open", func(w world) { must(t, os.Chmod(w.d.SecretsFile, 0o644)) }, "secrets", Fail, []string{"mode 0644", "chmod 600"}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

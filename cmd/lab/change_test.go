@@ -92,7 +92,7 @@ func TestBrokenInput(t *testing.T) {
 		"relativ":                                     {modules: "      - {name: www, path: www}\n"},
 		`lies in "/www"`:                              {modules: "      - {name: www, path: /www}\n      - {name: bbs, path: /www/bbs}\n"},
 		"agent_slave_modules.pth":                     {modules: "      - {name: www, path: /www/www, pth: x}\n"},
-		"missing required arguments: name":            {modules: "      - {name: www}\n"},
+		"missing required arguments: path":            {modules: "      - {name: www}\n"},
 		"'agent_slave_port' is of type":               {extra: "    agent_slave_port: many\n"},
 		"filtr: unknown key":                          {extra: "    agent_slave_options: {filtr: 1}\n"},
 		"value of agent_slave_service must be one of": {extra: "    agent_slave_service: runit\n"},
