@@ -118,6 +118,7 @@ func TestPipelines(t *testing.T) {
 			t.Errorf("%s with a drifted host: exit code %d:\n%s", name, r.code, r.out)
 		}
 	}
+	untouched(t, drifted)
 	onHost(t, "s2", "sh", "-c", "echo '# mine' >> /etc/syncagent/rsyncd.conf")
 	for name, job := range jobs {
 		if r := run(job); r.code != 1 || !strings.Contains(r.out, `"code":"drift"`) {
@@ -125,7 +126,6 @@ func TestPipelines(t *testing.T) {
 		}
 	}
 	untouched(t, before, "s1", "s3", "m1")
-	_ = drifted
 }
 
 func githubJob(t *testing.T) string {
