@@ -52,6 +52,9 @@ func takes(f field) string {
 	case f.tag == tagBool:
 		return "true, false"
 	}
+	if _, ok := f.val.(scheduleValue); ok {
+		return "time or cron"
+	}
 	if _, err := ParseDuration(f.val.text()); err == nil {
 		return "time"
 	}

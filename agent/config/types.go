@@ -65,8 +65,8 @@ type Settle struct {
 // Sweep says when a whole module is reconciled.
 type Sweep struct {
 	AtStart       bool
-	Every         Duration // 0: never by schedule
-	ChecksumEvery Duration // 0: never
+	Every         Schedule
+	ChecksumEvery Schedule // of those that read every byte
 	Concurrency   int
 }
 
@@ -247,7 +247,7 @@ func NewReceiver() *Receiver {
 func defaultSettings() Settings {
 	return Settings{
 		Settle:      Settle{Quiet: 2 * Millisecond, Max: Second, Growing: 30 * Second, Hot: 10 * Second},
-		Sweep:       Sweep{AtStart: true, Every: 10 * Hour, ChecksumEvery: 30 * Day, Concurrency: 2},
+		Sweep:       Sweep{AtStart: true, Every: Every(10 * Hour), ChecksumEvery: Every(30 * Day), Concurrency: 2},
 		Failures:    Failures{EscalateAfter: Hour, RetryEvery: 10 * Hour},
 		Watcher:     "auto",
 		Lanes:       Lanes{Large: 64 * MiB},
