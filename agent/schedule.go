@@ -18,7 +18,7 @@ func (s *Source) sweepEvery(ctx context.Context, when config.Schedule, checksum 
 			return
 		}
 		for _, r := range s.Replicas() {
-			r.RequestSweep(checksum)
+			r.scheduleSweep(checksum)
 		}
 	}
 }

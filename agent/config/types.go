@@ -128,6 +128,7 @@ type ModuleSpec struct {
 	FilterRegex []string
 	FilterSets  []string // names of filter.Set
 	Events      []string // what marks, of EventNames; none: all of them
+	SweepFilter []string // as Filter; what it excludes is no business of sweeps by schedule
 	Rsync       RsyncOptions
 	// Overrides maps dotted keys of Settings to their text, see Keys.
 	Overrides map[string]string
@@ -158,13 +159,15 @@ type Module struct {
 	Name, Path string
 	Delete     bool
 	Settings
-	Filter    []string // the text of Rules, BackupDir's first
-	Rules     *filter.Rules
-	BackupDir string
-	Events    []string
-	Rsync     RsyncOptions
-	Targets   []Target
-	Hooks     []Hook
+	Filter []string // the text of Rules, BackupDir's first
+	Rules  *filter.Rules
+	// SweepRules name what sweeps by schedule leave out beside that; nil for nothing.
+	SweepRules *filter.Rules
+	BackupDir  string
+	Events     []string
+	Rsync      RsyncOptions
+	Targets    []Target
+	Hooks      []Hook
 }
 
 // Target is where one module goes, with everything filled in.
