@@ -29,7 +29,7 @@ func (r *Replica) scheduleSweep(checksum bool) {
 // lock.
 func (r *Replica) mayNarrow() bool {
 	s := &r.sweeps
-	return r.module.SweepRules != nil && s.scheduled && s.complete && s.firstDone && !s.partial && s.oldest().IsZero() && r.linksAt.IsZero()
+	return r.module.SweepRules != nil && s.scheduled && s.complete && s.firstDone && !s.partial && !r.cut && s.oldest().IsZero() && r.linksAt.IsZero()
 }
 
 // sweepRules are what the running sweep leaves out.
