@@ -329,6 +329,8 @@ func sameSource(a, b config.Module) bool {
 	a.Hooks, b.Hooks = nil, nil
 	rules := a.Rules.Equal(b.Rules)
 	a.Rules, b.Rules = nil, nil
+	rules = rules && a.SweepRules.Equal(b.SweepRules)
+	a.SweepRules, b.SweepRules = nil, nil
 	return rules && reflect.DeepEqual(a, b)
 }
 

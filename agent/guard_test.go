@@ -34,7 +34,7 @@ func newGuarded(t *testing.T, change func(*config.Module)) *guarded {
 	g := &guarded{T: t, dir: filepath.Join(dir, "root"), store: newFakeStore()}
 	g.must(os.Mkdir(g.dir, 0o755))
 	g.module = config.Module{Name: "data", Path: g.dir, Delete: true, Settings: config.NewMaster().Settings}
-	g.module.Sweep.Every, g.module.Sweep.ChecksumEvery = 0, 0
+	g.module.Sweep.Every, g.module.Sweep.ChecksumEvery = config.Schedule{}, config.Schedule{}
 	if change != nil {
 		change(&g.module)
 	}

@@ -73,7 +73,8 @@ func (r *Replica) record() journal.Target {
 	}
 	rec.Failing = rec.Failing[:min(len(rec.Failing), shownPaths)]
 	rec.Pending, rec.Held = pending.Take(), held.Take()
-	if r.sweeps.wanted || r.sweeps.running || r.sweeps.partial || r.cut || !r.linksAt.IsZero() || len(r.surplus) > 0 {
+	owed := r.sweeps.wanted && !r.sweeps.scheduled || r.sweeps.running && !r.sweeps.narrow || r.sweeps.partial || r.cut
+	if owed || !r.linksAt.IsZero() || len(r.surplus) > 0 {
 		rec.Pending = withSweep(rec.Pending)
 	}
 	return rec

@@ -49,7 +49,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 		return
 	}
 	if r.sweeps.partial && len(r.retries) == 0 {
-		r.sweeps.partial, r.sweeps.wanted = false, true // what could not be looked at can be now
+		r.sweeps.partial, r.sweeps.wanted, r.sweeps.scheduled = false, true, false // what could not be looked at can be now
 		poke(r.sweepUp)
 	}
 	if w.send.Empty() {

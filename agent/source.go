@@ -332,30 +332,10 @@ func (s *Source) Blocked() string {
 func (s *Source) schedule(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	every := func(d time.Duration, checksum bool) {
-		if d > 0 {
-			wg.Go(func() { s.sweepEvery(ctx, d, checksum) })
-		}
-	}
-	every(s.module.Sweep.Every.Std(), false)
-	every(s.module.Sweep.ChecksumEvery.Std(), true)
+	wg.Go(func() { s.sweepEvery(ctx, s.module.Sweep.Every, false) })
+	wg.Go(func() { s.sweepEvery(ctx, s.module.Sweep.ChecksumEvery, true) })
 	wg.Go(func() { s.minding(ctx) })
 	return func() { cancel(); wg.Wait() }
-}
-
-func (s *Source) sweepEvery(ctx context.Context, d time.Duration, checksum bool) {
-	tick := time.NewTicker(d)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		for _, r := range s.Replicas() {
-			r.RequestSweep(checksum)
-		}
-	}
 }
 
 // Snapshot tells the module's state.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"syncagent/agent/filter"
 	"syncagent/agent/rsync"
 	"syncagent/agent/status"
 	"syncagent/agent/tree"
@@ -14,6 +15,8 @@ import (
 // sweepState is what a replica knows of its sweeps.
 type sweepState struct {
 	wanted    bool      // one is asked for and not done
+	scheduled bool      // ... by the schedule alone
+	narrow    bool      // the running one leaves out what sweep.filter excludes
 	missed    time.Time // since when the wanted one has to find changes; zero when none is known to be missed
 	finding   time.Time // the same of the running one
 	checksum  bool      // ... and it shall read every byte
@@ -34,7 +37,7 @@ type sweepState struct {
 func (r *Replica) RequestSweep(checksum bool) {
 	r.mu.Lock()
 	r.noteEqual()
-	r.sweeps.wanted = true
+	r.sweeps.wanted, r.sweeps.scheduled = true, false
 	r.sweeps.checksum = r.sweeps.checksum || checksum
 	r.mu.Unlock()
 	poke(r.sweepUp)
@@ -55,7 +58,7 @@ func (r *Replica) missed() {
 	if r.sweeps.missed.IsZero() {
 		r.sweeps.missed = time.Now()
 	}
-	r.sweeps.wanted = true
+	r.sweeps.wanted, r.sweeps.scheduled = true, false
 	poke(r.sweepUp)
 	poke(r.saveUp)
 }
@@ -109,7 +112,7 @@ func (r *Replica) sweep(ctx context.Context) {
 		return // paused while it waited for its place
 	}
 	checksum := r.sweepStart()
-	diff, err := r.compare(ctx, checksum)
+	diff, err := r.compare(ctx, checksum, r.sweepRules())
 	if err == nil {
 		r.counted(int64(diff.Entries))
 	}
@@ -117,12 +120,17 @@ func (r *Replica) sweep(ctx context.Context) {
 	defer r.mu.Unlock()
 	r.sweeps.running = false
 	if err != nil {
+		r.sweeps.scheduled = r.sweeps.narrow && (r.sweeps.scheduled || !r.sweeps.wanted)
 		r.sweeps.wanted, r.sweeps.checksum = true, r.sweeps.checksum || checksum
 		r.sweeps.missed, r.sweeps.finding = r.sweeps.oldest(), time.Time{}
 		r.pause(err)
 		return
 	}
-	r.learn(diff)
+	if r.sweeps.narrow {
+		r.learnNarrow(diff)
+	} else {
+		r.learn(diff)
+	}
 	poke(r.saveUp)
 	r.tellChange()
 }
@@ -131,6 +139,8 @@ func (r *Replica) sweepStart() (checksum bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	checksum = r.sweeps.checksum
+	r.sweeps.narrow = r.mayNarrow()
+	r.sweeps.scheduled = false
 	r.sweeps.wanted, r.sweeps.checksum, r.sweeps.running = false, false, true
 	r.sweeps.missed, r.sweeps.finding = time.Time{}, r.sweeps.missed
 	r.sweeps.copied = nil
@@ -144,8 +154,9 @@ func (r *Replica) sweepStart() (checksum bool) {
 	return checksum
 }
 
-// compare lists what differs, without what lies on lost mount points.
-func (r *Replica) compare(ctx context.Context, checksum bool) (rsync.Diff, error) {
+// compare lists what differs, without what lies on lost mount points and what the
+// rules leave out; nil leaves out nothing.
+func (r *Replica) compare(ctx context.Context, checksum bool, rules *filter.Rules) (rsync.Diff, error) {
 	v, err := r.root.open()
 	if err != nil {
 		return rsync.Diff{}, err
@@ -159,7 +170,7 @@ func (r *Replica) compare(ctx context.Context, checksum bool) (rsync.Diff, error
 	if err != nil {
 		return rsync.Diff{}, err
 	}
-	return v.known(diff), nil
+	return v.narrowed(v.known(diff), rules)
 }
 
 // known drops what lies below mount points that are lost, and says so.

@@ -101,7 +101,7 @@ func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 // syncDry compares and changes nothing.
 func (r *Replica) syncDry(ctx context.Context) status.SyncUpdate {
 	u := status.SyncUpdate{Module: r.module.Name, Target: r.target.Name, Done: true, State: status.Sweeping}
-	d, err := r.compare(ctx, false)
+	d, err := r.compare(ctx, false, nil)
 	if err != nil {
 		u.Error = err.Error()
 		return u

@@ -52,6 +52,9 @@ func takes(f field) string {
 	case f.tag == tagBool:
 		return "true, false"
 	}
+	if _, ok := f.val.(scheduleValue); ok {
+		return "time or cron"
+	}
 	if _, err := ParseDuration(f.val.text()); err == nil {
 		return "time"
 	}
@@ -69,7 +72,7 @@ func documented(t *testing.T) map[string]string {
 	return map[string]string{
 		"agent.yaml":     outerTable(rows("", masterFields(NewMaster())), read),
 		"targets":        inner("host", targetFields(&TargetSpec{Port: DefaultPort})),
-		"modules":        inner("path", moduleFields(&module)),
+		"modules":        inner("path", append(moduleFields(&module), group("sweep", "", sweepRules(&module)...))),
 		"hooks":          inner("name", hookFields(hookExample(), false)),
 		"state hooks":    inner("name", hookFields(hookExample(), true)[:6]),
 		"module targets": inner("target", destFields(&ModuleDest{})),
@@ -123,7 +126,7 @@ func code(text string) string {
 func meaning(r row, read map[string]bool) string {
 	name := strings.ReplaceAll(r.key, "_", "")
 	group, _, _ := strings.Cut(name, ".")
-	if r.takes == "see below" || read[name] || read[group] {
+	if r.takes == "see below" || read[name] || read[group] || read[strings.ReplaceAll(name, ".", "")] {
 		return r.doc
 	}
 	return "**accepted, without effect yet**: " + r.doc

@@ -117,7 +117,7 @@ func encodeModules(modules []ModuleSpec) *yaml.Node {
 	for _, m := range modules {
 		one := encodeFields(withoutBackups(moduleFields(&m), m.BackupDir))
 		scratch := defaultSettings()
-		put(n, m.Name, encodeOverrides(one, "", settingsFields(&scratch), m.Overrides))
+		put(n, m.Name, encodeOverrides(one, "", withSweepRules(settingsFields(&scratch), &m), m.Overrides))
 	}
 	return n
 }
@@ -126,6 +126,10 @@ func encodeModules(modules []ModuleSpec) *yaml.Node {
 // values nobody reads.
 func encodeOverrides(n *yaml.Node, prefix string, fields []field, over map[string]string) *yaml.Node {
 	for _, f := range fields {
+		if f.list != nil && len(*f.list.p) > 0 {
+			put(n, f.name, encodeList(*f.list.p))
+			continue
+		}
 		text, set := over[prefix+f.name]
 		if f.val != nil && set && (f.sub == nil || isOff(text)) {
 			if f.val.set(text) == nil {

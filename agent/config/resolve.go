@@ -39,6 +39,9 @@ func (m *Master) module(spec ModuleSpec) (Module, Faults) {
 		faults = append(faults, bad)
 	}
 	mod.Filter = mod.Rules.Texts()
+	if mod.SweepRules, bad = m.sweepRules(key, spec.SweepFilter); bad != nil {
+		faults = append(faults, bad)
+	}
 	for _, dest := range spec.dests(m.TargetSpecs) {
 		i := m.target(dest.Target)
 		if i < 0 {
@@ -62,6 +65,17 @@ func (m *Master) rules(key string, spec ModuleSpec) (*filter.Rules, *Fault) {
 	}
 	if rules, err = rules.WithRegexps(spec.FilterRegex); err != nil {
 		return nil, m.origin.fault(key+".filter_regex", problem{err.Error(), "mend the expression"})
+	}
+	return rules, nil
+}
+
+func (m *Master) sweepRules(key string, lines []string) (*filter.Rules, *Fault) {
+	if len(lines) == 0 {
+		return nil, nil
+	}
+	rules, err := filter.Compile(lines)
+	if err != nil {
+		return nil, m.origin.fault(key+".sweep.filter", problem{err.Error(), "mend the rule"})
 	}
 	return rules, nil
 }

@@ -57,7 +57,7 @@ func (d *decoder) module(key string, p pair) ModuleSpec {
 	m := NewModule(p.name, "")
 	d.name(key, p.key, checkName)
 	scratch := defaultSettings()
-	overrides := recorded("", settingsFields(&scratch), m.Overrides)
+	overrides := withSweepRules(recorded("", settingsFields(&scratch), m.Overrides), &m)
 	d.entry(key, p.val, slices.Concat(moduleFields(&m), overrides), "path", "write path: and the absolute path of the tree")
 	if len(m.Overrides) == 0 {
 		m.Overrides = nil

@@ -65,8 +65,8 @@ type Settle struct {
 // Sweep says when a whole module is reconciled.
 type Sweep struct {
 	AtStart       bool
-	Every         Duration // 0: never by schedule
-	ChecksumEvery Duration // 0: never
+	Every         Schedule
+	ChecksumEvery Schedule // of those that read every byte
 	Concurrency   int
 }
 
@@ -128,6 +128,7 @@ type ModuleSpec struct {
 	FilterRegex []string
 	FilterSets  []string // names of filter.Set
 	Events      []string // what marks, of EventNames; none: all of them
+	SweepFilter []string // as Filter; what it excludes is no business of sweeps by schedule
 	Rsync       RsyncOptions
 	// Overrides maps dotted keys of Settings to their text, see Keys.
 	Overrides map[string]string
@@ -158,13 +159,15 @@ type Module struct {
 	Name, Path string
 	Delete     bool
 	Settings
-	Filter    []string // the text of Rules, BackupDir's first
-	Rules     *filter.Rules
-	BackupDir string
-	Events    []string
-	Rsync     RsyncOptions
-	Targets   []Target
-	Hooks     []Hook
+	Filter []string // the text of Rules, BackupDir's first
+	Rules  *filter.Rules
+	// SweepRules name what sweeps by schedule leave out beside that; nil for nothing.
+	SweepRules *filter.Rules
+	BackupDir  string
+	Events     []string
+	Rsync      RsyncOptions
+	Targets    []Target
+	Hooks      []Hook
 }
 
 // Target is where one module goes, with everything filled in.
@@ -247,7 +250,7 @@ func NewReceiver() *Receiver {
 func defaultSettings() Settings {
 	return Settings{
 		Settle:      Settle{Quiet: 2 * Millisecond, Max: Second, Growing: 30 * Second, Hot: 10 * Second},
-		Sweep:       Sweep{AtStart: true, Every: 10 * Hour, ChecksumEvery: 30 * Day, Concurrency: 2},
+		Sweep:       Sweep{AtStart: true, Every: Every(10 * Hour), ChecksumEvery: Every(30 * Day), Concurrency: 2},
 		Failures:    Failures{EscalateAfter: Hour, RetryEvery: 10 * Hour},
 		Watcher:     "auto",
 		Lanes:       Lanes{Large: 64 * MiB},

@@ -254,10 +254,31 @@ func (b *builder) times(s *element, spec *config.ModuleSpec) {
 		minutes = 600
 	}
 	spec.Overrides["sweep.every"], spec.Overrides["sweep.checksum_every"] = strconv.Itoa(minutes)+"m", "off"
-	if f := c.first("crontabfilter"); f.on() && len(f.all("exclude")) > 0 {
-		b.say(f.line, Warning, f.says("start"), "sweep.every: off, sweep.at_start: false",
-			"a sweep that leaves out what events send is not known here: write the patterns as filter, or do without them")
-		spec.Overrides["sweep.every"], spec.Overrides["sweep.at_start"] = "off", "false"
+	b.crontabFilter(c.first("crontabfilter"), spec)
+}
+
+// crontabFilter takes what was appended to the command of the schedule, each as an
+// --exclude of its own.
+func (b *builder) crontabFilter(f *element, spec *config.ModuleSpec) {
+	if !f.on() {
+		return
+	}
+	for _, x := range f.all("exclude") {
+		text := x.attr("expression")
+		if text == "" {
+			b.say(x.line, Warning, x.says("expression"), "nothing", "it is empty")
+			continue
+		}
+		rule := "- " + text
+		if strings.HasPrefix(text, "+ ") || strings.HasPrefix(text, "- ") { // rsync reads these as rules
+			rule = text
+		}
+		if _, err := filter.Compile([]string{rule}); err != nil {
+			b.badExpression(x.line, err)
+			continue
+		}
+		spec.SweepFilter = append(spec.SweepFilter, rule)
+		b.say(x.line, Changed, x.says("expression"), fmt.Sprintf("sweep: {filter: [%q]}", rule), "-r left it out, too; here a start compares everything, and so does a sweep after changes were missed")
 	}
 }
 
