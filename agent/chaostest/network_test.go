@@ -44,7 +44,7 @@ func networkCases() []faultCase {
 			bound: 3 * time.Minute,
 		},
 		{
-			name: "connections_refused", short: true, slaves: 2,
+			name: "connections_refused", slaves: 2,
 			says: "nobody listens on one slave for half a minute",
 			fault: func(w *world) {
 				w.outage(time.Duration(rounds(30, 3))*time.Second, func() { w.slaves[0].stopReceiver(w) })
