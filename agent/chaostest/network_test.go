@@ -172,15 +172,19 @@ func (w *world) outage(d time.Duration, begin func()) {
 	w.has("s1")
 }
 
-// refusal makes a slave refuse the master. Sessions that were let in before
-// are none of its business.
+// refusal makes a slave refuse the master. Sessions that were let in before, or
+// at that moment, are none of its business.
 func (w *world) refusal(class string, begin func()) {
 	w.Helper()
 	begin()
 	signalAll(w.slaves[0].sessions(), syscall.SIGKILL)
 	w.file("refused", 100)
+	w.eventually(time.Minute, func() error { // until one that was let in late has taken what it could
+		signalAll(w.slaves[0].sessions(), syscall.SIGKILL)
+		return w.hasClass("s1", class)
+	})
+	w.file("refused-too", 100)
 	w.lacks("s1")
-	w.showsClass("s1", class)
 	w.arrives(30*time.Second, 1)
 	pause(3 * time.Second)
 	w.has("s1")
