@@ -112,7 +112,10 @@ func seedOf(seed uint64, name string) uint64 {
 func runCase(t *testing.T, number int, c faultCase, all *results) {
 	w := newWorld(t, number, seedOf(all.seed, c.name), c)
 	w.rec = result{Name: c.name, Says: c.says}
-	defer func() { all.add(t, w.rec) }()
+	defer func() {
+		w.tellLies()
+		all.add(t, w.rec)
+	}()
 	for _, s := range w.slaves {
 		s.startReceiver(w)
 	}
@@ -158,14 +161,21 @@ func (w *world) breakAndMend(c faultCase) {
 	}
 }
 
+// tellLies fails the case for each wrong answer, also when something else has
+// failed it before.
+func (w *world) tellLies() {
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	for _, lie := range w.truth.lies {
+		w.Errorf("a wrong answer: %s", lie)
+	}
+}
+
 // judge holds the agent to everything that is not about trees.
 func (w *world) judge() {
 	w.Helper()
 	w.truth.mu.Lock()
 	w.rec.Asked, w.rec.Checked = w.truth.asked, w.truth.checked
-	for _, lie := range w.truth.lies {
-		w.Errorf("a wrong answer: %s", lie)
-	}
 	w.truth.mu.Unlock()
 	now := w.leaks.routines()
 	w.startAgent()

@@ -14,20 +14,22 @@ type target = status.Target
 // shows waits until status says something of a target.
 func (w *world) shows(limit time.Duration, name, what string, is func(target) bool) {
 	w.Helper()
-	w.eventually(limit, func() error {
-		m, err := w.status()
-		if err != nil {
-			return err
+	w.eventually(limit, func() error { return w.shown(name, what, is) })
+}
+
+func (w *world) shown(name, what string, is func(target) bool) error {
+	m, err := w.status()
+	if err != nil {
+		return err
+	}
+	for _, t := range m.Targets {
+		if t.Name == name && is(t) {
+			return nil
+		} else if t.Name == name {
+			return fmt.Errorf("%s does not show %s but %s, class %q: %s", name, what, t.State, t.Class, t.LastError)
 		}
-		for _, t := range m.Targets {
-			if t.Name == name && is(t) {
-				return nil
-			} else if t.Name == name {
-				return fmt.Errorf("%s does not show %s but %s, class %q: %s", name, what, t.State, t.Class, t.LastError)
-			}
-		}
-		return fmt.Errorf("status does not know %s", name)
-	})
+	}
+	return fmt.Errorf("status does not know %s", name)
 }
 
 // arrives makes a change and waits until it stands on the slave of that index,
@@ -48,5 +50,9 @@ func (w *world) arrives(limit time.Duration, i int) {
 // showsClass waits until status shows a failure of a class.
 func (w *world) showsClass(name, class string) {
 	w.Helper()
-	w.shows(time.Minute, name, "class "+class, func(t target) bool { return t.Class == class })
+	w.eventually(time.Minute, func() error { return w.hasClass(name, class) })
+}
+
+func (w *world) hasClass(name, class string) error {
+	return w.shown(name, "class "+class, func(t target) bool { return t.Class == class })
 }

@@ -49,7 +49,7 @@ func stateCases() []faultCase {
 			},
 		},
 		{
-			name: "state_full", short: true,
+			name:  "state_full",
 			says:  "the disk of the state directory is full, the agent is killed and started, then there is room",
 			setup: func(w *world) { w.mountTmpfs(w.state(), "size=128k,mode=0700") },
 			fault: func(w *world) {
