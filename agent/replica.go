@@ -105,6 +105,7 @@ type Replica struct {
 	outage   outage
 	paused   bool  // by the user
 	cut      bool  // a run was cut off since the last sweep began
+	closed   bool  // it runs no more: what is saved now is all there is
 	tried    int64 // times the target as a whole was found not to take changes
 	sweeps   sweepState
 	remote   remote
@@ -217,6 +218,9 @@ func newReplica(p replicaParts) *Replica {
 func (r *Replica) Run(ctx context.Context) error {
 	defer close(r.ended)
 	r.restore()
+	if !r.module.Sweep.AtStart {
+		r.saveOrSay() // before anything is marked: only this record tells the next start of a kill
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.live(ctx) })
 	g.Go(func() error { return r.carry(ctx) })
@@ -227,6 +231,9 @@ func (r *Replica) Run(ctx context.Context) error {
 		g.Go(func() error { return r.warm(ctx) })
 	}
 	err := g.Wait()
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
 	r.saveOrSay()
 	return err
 }
