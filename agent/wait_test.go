@@ -162,6 +162,7 @@ func TestPauseSendsNothingAndSurvives(t *testing.T) {
 		b := newRig(t, nil)
 		b.swept(1)
 		b.start()
+		synctest.Wait() // its journal is read
 		b.must(b.SetPaused(true))
 		b.write("f", "1")
 		b.Mark("f", tree.Content, false)
