@@ -32,7 +32,7 @@ type unsure struct {
 // Needs the lock.
 func (r *Replica) cutOff(entries []root.Entry, now time.Time) {
 	for _, e := range entries {
-		if e.Path != tree.Root {
+		if e.Path != tree.Root || e.What&tree.Deep != 0 { // its own attributes are the slave's
 			r.unsure.set.Mark(e.Path, e.What)
 		}
 	}
@@ -59,9 +59,15 @@ func (r *Replica) resend(now time.Time) time.Time {
 	if r.unsure.at.IsZero() || r.unsure.at.After(now) {
 		return r.unsure.at
 	}
+	old := r.unsure.old
 	r.unsure.at, r.unsure.old = time.Time{}, time.Time{}
 	for _, m := range r.unsure.set.Take() {
-		r.mark(m.Path, m.What)
+		if m.Path == tree.Root && m.What&tree.Deep != 0 {
+			r.missed()
+			r.sweeps.missed = earliest(r.sweeps.missed, old)
+			continue
+		}
+		r.remark(m.Path, m.What, old)
 	}
 	return time.Time{}
 }

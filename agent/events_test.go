@@ -93,3 +93,20 @@ func look(name string) string {
 func syncAll() status.SyncRequest { return status.SyncRequest{} }
 
 func nothing(status.SyncUpdate) {}
+
+// TestEventsThatAreNotSelected: what marks nothing is not in sync, and a wait finds it.
+func TestEventsThatAreNotSelected(t *testing.T) {
+	l := newLab(t, 1, "    first_sync: mirror\n    events: [close_write]\n")
+	l.write("f", "text\n")
+	l.start()
+	l.inSync()
+	edited := time.Now()
+	l.must(os.Chmod(filepath.Join(l.root, "f"), 0o600))
+	if s := l.status().Targets[0]; s.InSyncAsOf.After(edited) || s.Lag == 0 {
+		t.Errorf("in sync as of %s, %v s of lag, but nobody notices a chmod", s.InSyncAsOf, s.Lag)
+	}
+	l.must(l.master.Wait(t.Context(), status.Scope{}, func(status.WaitUpdate) {}))
+	if err := rsyncdtest.Equal(l.root, l.slaves[0].Path("data")); err != nil {
+		t.Error(err)
+	}
+}

@@ -125,7 +125,7 @@ func (r *Replica) where(p tree.Path) string {
 		return "failing"
 	case slices.ContainsFunc(r.lane.flight.batch, covers), slices.ContainsFunc(r.bulk.flight.batch, covers):
 		return "sending"
-	case r.lane.waiting(covers), r.bulk.waiting(covers), r.surplus[p], r.hot.resting(p):
+	case r.lane.waiting(covers), r.bulk.waiting(covers), r.surplus[p], r.hot.resting(p), r.unsure.set.Covers(p):
 		return "dirty"
 	case !r.sweeps.complete || !r.sweeps.oldest().IsZero():
 		return "sweep"

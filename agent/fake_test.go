@@ -73,7 +73,9 @@ type fakeSlave struct {
 	telling  time.Duration // how long Compare takes to tell what it has found
 	carrying time.Duration // how long a bulk run takes
 	flying   []rsync.Batch // runs under way
-	collided string        // two of them that overlapped
+	collided string        // two of them that overlapped, or what else must never happen
+
+	excludes func(p tree.Path, dir bool) bool // expressions, which its rsync does not know
 }
 
 func (f *fakeSlave) wait(ctx context.Context) error {
@@ -102,6 +104,7 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) (out 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sent = append(f.sent, b)
+	f.forbid(b)
 	out.Stats.Runs, out.Cut = 1, f.cut
 	if f.during != nil {
 		f.during()
@@ -147,6 +150,22 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) (out 
 	return out
 }
 
+// forbid notes what no run may have with expressions: a tree that rsync looks
+// through itself, or a path that is excluded.
+func (f *fakeSlave) forbid(b rsync.Batch) {
+	if f.excludes == nil {
+		return
+	}
+	if len(b.Deep) > 0 {
+		f.collided = fmt.Sprintf("%q sent as trees", b.Deep)
+	}
+	for _, p := range pathsOf(b) {
+		if f.excludes(p, false) && f.excludes(p, true) {
+			f.collided = fmt.Sprintf("%q is excluded and was sent", p)
+		}
+	}
+}
+
 // takeOff notes that a run began, with what it then reads, and whether it meets
 // another one.
 func (f *fakeSlave) takeOff(dir *os.File, b rsync.Batch) (entries, error) {
@@ -172,7 +191,9 @@ func (f *fakeSlave) touchDown(b rsync.Batch) {
 	f.flying = slices.Delete(f.flying, i, i+1)
 }
 
-func pathsOf(b rsync.Batch) []tree.Path { return slices.Concat(b.Send, b.Attrs, b.Gone, b.Deep) }
+func pathsOf(b rsync.Batch) []tree.Path {
+	return slices.Concat(b.Send, b.Replace, b.Attrs, b.Gone, b.Deep)
+}
 
 // carry takes the time of a bulk run.
 func (f *fakeSlave) carry(ctx context.Context) error {
@@ -296,7 +317,7 @@ func (f *fakeSlave) Victims(ctx context.Context, dir *os.File, gone []tree.Path)
 	return list, nil
 }
 
-func (f *fakeSlave) Compare(ctx context.Context, dir *os.File, _ []tree.Path, _ bool) (rsync.Diff, error) {
+func (f *fakeSlave) Compare(ctx context.Context, dir *os.File, deep []tree.Path, _ bool) (rsync.Diff, error) {
 	if err := f.wait(ctx); err != nil {
 		return rsync.Diff{}, err
 	}
@@ -326,7 +347,12 @@ func (f *fakeSlave) Compare(ctx context.Context, dir *os.File, _ []tree.Path, _ 
 		if !there {
 			c.Code = ">f+++++++++"
 		}
-		d.Differ = append(d.Differ, c)
+		if f.excludes == nil || !f.excludes(p, c.Dir) {
+			d.Differ = append(d.Differ, c)
+		}
+	}
+	if f.excludes != nil {
+		d.Extras = rsync.Spare(d.Extras, f.excludes)
 	}
 	return d, nil
 }

@@ -268,8 +268,13 @@ func (r *Replica) lacks(p tree.Path) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	overlap := func(q tree.Path) bool { return p.Contains(q) || q.Contains(p) }
-	if r.lane.lacks(p) || r.bulk.lacks(p) || r.gate.holds(p) || !r.sweeps.oldest().IsZero() {
+	if r.lane.lacks(p) || r.bulk.lacks(p) || r.unsure.set.Overlaps(p) || r.gate.holds(p) || !r.sweeps.oldest().IsZero() {
 		return true
+	}
+	for q, f := range r.hot.files {
+		if f.what != 0 && overlap(q) {
+			return true
+		}
 	}
 	for q := range r.retries {
 		if overlap(q) {

@@ -132,7 +132,7 @@ func TestScopes(t *testing.T) {
 		})
 		time.Sleep(time.Hour)
 		check("it still does", nil)
-		s2.set.Take()
+		under(s2.Replica, s2.set.Take)
 		time.Sleep(awaitEvery)
 		check("it has it", map[string][]string{"all": {"put a.php"}})
 

@@ -87,6 +87,8 @@ func (r *Replica) recognise(now instance) {
 	case was.place != now.place:
 		r.log.Warn("target is not the one it was, comparing everything")
 		r.sweeps.firstDone = false
+		clear(r.surplus) // was seen on the other one, as what was approved
+		clear(r.gate.approved)
 		r.missed()
 	default:
 		r.log.Info("target was started anew, comparing everything")

@@ -71,7 +71,7 @@ func (s *Source) seenUntil() time.Time {
 		return time.Time{}
 	}
 	st := w.Stats()
-	if !allSeen(st) {
+	if !s.events.all || !allSeen(st) {
 		return time.Time{}
 	}
 	if st.UnsettledSince.IsZero() {

@@ -236,6 +236,9 @@ func (r *Replica) misplaced(l *lane, found *look) map[tree.Path]bool {
 	away := map[tree.Path]bool{}
 	for _, e := range found.entries {
 		copied := onlyCopied(e)
+		if copied && l == r.bulk && e.Stat.IsDir() && r.module.Rules.HasRegexps() {
+			copied = false // see isHeavy; so many large files that their marks became their directory's
+		}
 		if l == r.bulk && !copied || l != r.bulk && copied && large > 0 && r.isHeavy(e, found, large) {
 			away[e.Path] = true
 		}

@@ -165,10 +165,13 @@ func TestStopReturnsWhatBothLanesHold(t *testing.T) {
 		b.Mark("a", tree.Attrs, false)
 		b.put("b/big", "large")
 		time.Sleep(2 * saveEvery)
-		written := b.store.targets["data@s1"].Pending
+		written, err := b.store.LoadTarget("data", "s1")
+		b.must(err)
 		b.stop()
+		atStop, err := b.store.LoadTarget("data", "s1")
+		b.must(err)
 		for _, p := range []tree.Path{"a", "a/big", "b/big"} {
-			for when, rec := range map[string]tree.Batch{"beforehand": written, "at the stop": b.store.targets["data@s1"].Pending} {
+			for when, rec := range map[string]tree.Batch{"beforehand": written.Pending, "at the stop": atStop.Pending} {
 				if !slices.ContainsFunc(rec, func(m tree.Mark) bool { return m.Path == p }) {
 					t.Errorf("%s the journal holds no %q: %v", when, p, rec)
 				}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 
 	"syncagent/agent/root"
 	"syncagent/agent/rsync"
@@ -29,6 +30,7 @@ func (r *Replica) list(ctx context.Context, l *lane, v *view, w *work) (found []
 	}
 	diff = v.known(diff)
 	marks, rest := differing(diff, deep)
+	marks = slices.DeleteFunc(marks, func(m tree.Mark) bool { return slices.Contains(w.send.Leave, m.Path) })
 	if found, err = v.Lookup(marks); err != nil {
 		return nil, nil, err
 	}

@@ -20,7 +20,7 @@ func (m *Master) Pause(req status.PauseRequest) []status.Changed {
 	list := []status.Changed{}
 	for _, r := range m.inScope(req.Scope) {
 		c := status.Changed{Module: r.module.Name, Target: r.target.Name}
-		if err := r.SetPaused(req.Paused); err != nil {
+		if err := r.Pause(req.Paused); err != nil {
 			c.Error = err.Error()
 		}
 		r.mu.Lock()
@@ -29,6 +29,16 @@ func (m *Master) Pause(req status.PauseRequest) []status.Changed {
 		list = append(list, c)
 	}
 	return list
+}
+
+// Pause is SetPaused as soon as the replica has read its journal, which would be
+// written over without what it holds.
+func (r *Replica) Pause(paused bool) error {
+	select {
+	case <-r.begun:
+	case <-r.ended:
+	}
+	return r.SetPaused(paused)
 }
 
 // SetPaused has the replica send nothing, or go on. It holds at once; the error

@@ -21,9 +21,8 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	down := out.Err != nil && !pathsOnly(out.Err.Class)
-	if w.bulk && down && out.Err.Class == rsync.DiskFull {
-		down = false // what is smaller may still fit
-	}
+	full := w.bulk && down && out.Err.Class == rsync.DiskFull
+	down = down && !full // what is smaller may still fit
 	dirty := r.refuse(entries, w.since, out.Failed, down, now)
 	r.count(w, out, dirty, now)
 	r.confirm(entries, w, dirty)
@@ -45,7 +44,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	if out.Cut {
 		r.cutOff(entries, now)
 	}
-	if down {
+	if down || full {
 		return
 	}
 	if r.sweeps.partial && len(r.retries) == 0 {

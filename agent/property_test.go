@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"syncagent/agent/config"
+	"syncagent/agent/filter"
 	"syncagent/agent/root"
 	"syncagent/agent/rsync"
 	"syncagent/agent/tree"
@@ -37,6 +39,8 @@ func live(t *testing.T, rt *rapid.T) {
 	w.heal(rt)
 }
 
+var errKilled = errors.New("killed")
+
 // world is a rig to which random things happen.
 type world struct {
 	*rig
@@ -48,6 +52,13 @@ func newWorld(t *testing.T, rt *rapid.T) *world {
 		m.DeleteGuard = rapid.SampledFrom([]config.Guard{{Off: true}, {Percent: 30, Min: 2}, {Percent: 30, Min: 2, Files: 3}}).Draw(rt, "guard")
 		m.FirstSync = rapid.SampledFrom([]string{"merge", "mirror"}).Draw(rt, "first sync")
 		m.Settle.Hot = config.Duration(rapid.SampledFrom([]time.Duration{0, 10 * time.Millisecond, 3 * time.Second}).Draw(rt, "hot"))
+		m.Sweep.AtStart = false
+		if rapid.Bool().Draw(rt, "expressions") {
+			var err error
+			if m.Rules, err = (*filter.Rules)(nil).WithRegexps([]string{"(.*/)?c", "b/a"}); err != nil {
+				rt.Fatal(err)
+			}
+		}
 		m.Lanes.Large = config.Size(rapid.SampledFrom([]int{0, 2}).Draw(rt, "large"))
 	})}
 	w.heavy = 3
@@ -56,7 +67,7 @@ func newWorld(t *testing.T, rt *rapid.T) *world {
 		w.set = tree.NewSet(4)
 	}
 	for _, p := range rapid.SliceOfN(pathGen(), 0, 5).Draw(rt, "on the slave") {
-		if _, taken := w.slave.has[p]; !taken && w.slave.has[p.Parent()] != "x" {
+		if _, taken := w.slave.has[p]; !taken && !w.excluded(p) && w.slave.has[p.Parent()] != "x" {
 			w.slaveHas(string(p), "x")
 		}
 	}
@@ -69,6 +80,10 @@ func newWorld(t *testing.T, rt *rapid.T) *world {
 	w.start()
 	return w
 }
+
+// excluded reports whether an expression leaves p out, which none does by its kind.
+// The slave has nothing of it, and must never have.
+func (w *world) excluded(p tree.Path) bool { return w.module.Rules.Excludes(p, false) }
 
 func pathGen() *rapid.Generator[tree.Path] {
 	return rapid.Map(rapid.StringMatching("[abc](/[abc](/[abc])?)?"), func(s string) tree.Path { return tree.Path(s) })
@@ -159,9 +174,11 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		},
 		"restart": func(*rapid.T) { w.restart(false) },
 		"crash": func(*rapid.T) {
-			w.store.setErr(errors.New("killed"))
-			w.restart(true)
+			w.store.setErr(errKilled)
+			w.restart(false)
 		},
+		"pause":    func(*rapid.T) { _ = w.SetPaused(true) },
+		"resume":   func(*rapid.T) { _ = w.SetPaused(false) },
 		"a moment": func(*rapid.T) { time.Sleep(10 * time.Millisecond) },
 		"a while":  func(*rapid.T) { time.Sleep(2 * time.Second) },
 		"an hour":  func(*rapid.T) { time.Sleep(time.Hour) },
@@ -203,6 +220,7 @@ func (w *world) check(rt *rapid.T) {
 	if err != nil {
 		rt.Fatal(err)
 	}
+	maps.DeleteFunc(master, func(p tree.Path, _ string) bool { return w.excluded(p) })
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.slave.mu.Lock()
@@ -271,6 +289,7 @@ func (w *world) dirty(master entries, p tree.Path) bool {
 // heal makes everything work again, after which both sides must become equal.
 func (w *world) heal(rt *rapid.T) {
 	w.accept()
+	w.must(w.SetPaused(false))
 	w.slow(0)
 	w.change(func(s *fakeSlave) { s.carrying = 0 })
 	w.passes()
@@ -284,6 +303,7 @@ func (w *world) heal(rt *rapid.T) {
 	if err != nil {
 		rt.Fatal(err)
 	}
+	maps.DeleteFunc(master, func(p tree.Path, _ string) bool { return w.excluded(p) })
 	if diff := cmp.Diff(master, w.slave.has); diff != "" {
 		rt.Fatalf("slave at the end (-want +got):\n%s", diff)
 	}

@@ -88,6 +88,7 @@ type Replica struct {
 
 	sweepUp chan struct{} // something for the sweep loop to look at
 	saveUp  chan struct{} // something for the journal
+	begun   chan struct{} // closed when the journal is read
 	ended   chan struct{} // closed at the end of Run
 
 	mu       sync.Mutex
@@ -106,6 +107,7 @@ type Replica struct {
 	outage   outage
 	paused   bool  // by the user
 	cut      bool  // a run was cut off since the last sweep began
+	closed   bool  // it runs no more: what is saved now is all there is
 	tried    int64 // times the target as a whole was found not to take changes
 	sweeps   sweepState
 	remote   remote
@@ -200,6 +202,7 @@ func newReplica(p replicaParts) *Replica {
 		heavy:   heavyEntries,
 		sweepUp: make(chan struct{}, 1),
 		saveUp:  make(chan struct{}, 1),
+		begun:   make(chan struct{}),
 		ended:   make(chan struct{}),
 		changed: make(chan struct{}),
 		surplus: map[tree.Path]bool{},
@@ -218,6 +221,10 @@ func newReplica(p replicaParts) *Replica {
 func (r *Replica) Run(ctx context.Context) error {
 	defer close(r.ended)
 	r.restore()
+	close(r.begun)
+	if !r.module.Sweep.AtStart {
+		r.saveOrSay() // before anything is marked: only this record tells the next start of a kill
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.live(ctx) })
 	g.Go(func() error { return r.carry(ctx) })
@@ -228,6 +235,9 @@ func (r *Replica) Run(ctx context.Context) error {
 		g.Go(func() error { return r.warm(ctx) })
 	}
 	err := g.Wait()
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
 	r.saveOrSay()
 	return err
 }

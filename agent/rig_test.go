@@ -59,7 +59,12 @@ func newRig(t *testing.T, change func(*config.Module)) *rig {
 	if change != nil {
 		change(&b.module)
 	}
-	b.module.Rules = b.rules(b.module.Filter)
+	if b.module.Rules == nil {
+		b.module.Rules = b.rules(b.module.Filter)
+	}
+	if b.module.Rules.HasRegexps() {
+		b.slave.excludes = b.module.Rules.Excludes
+	}
 	b.renew()
 	return b
 }

@@ -234,7 +234,7 @@ func (s *Source) sees() bool {
 		return false
 	}
 	st := w.Stats()
-	return st.Unsettled == 0 && allSeen(st)
+	return s.events.all && st.Unsettled == 0 && allSeen(st)
 }
 
 // growing returns the files at and below p that somebody still writes: each is
@@ -243,8 +243,8 @@ func (s *Source) growing(p tree.Path) []tree.Path {
 	s.mu.Lock()
 	w := s.watcher
 	s.mu.Unlock()
-	if w == nil {
-		return nil
+	if w == nil || !s.events.takes(watch.Event{Op: watch.OpCloseWrite, Kind: watch.KindFile}) {
+		return nil // its end would mark nothing
 	}
 	return w.Growing(p)
 }
@@ -257,7 +257,7 @@ func (s *Source) open() (*view, error) {
 	case err != nil:
 		why = err.Error()
 	case len(v.lost) > 0:
-		why = lostMounts(s.module, v)
+		why = lostMounts(s.module.Name, s.module.Path, v)
 	}
 	s.note(why)
 	return v, err
@@ -289,12 +289,12 @@ func (s *Source) look(b tree.Batch, taken time.Time) (*look, error) {
 	return s.shared.share(b, taken, s.open, s.guard.confirm)
 }
 
-func lostMounts(m config.Module, v *view) string {
+func lostMounts(module, path string, v *view) string {
 	names := make([]string, len(v.lost))
 	for i, d := range v.lost {
-		names[i] = fmt.Sprintf("%s/%s (%s)", m.Path, d.Path, d.Problem)
+		names[i] = fmt.Sprintf("%s/%s (%s)", path, d.Path, d.Problem)
 	}
-	return fmt.Sprintf("nothing is deleted below %s: mount what belongs there, or accept it with \"agent approve --module %s\"", strings.Join(names, ", "), m.Name)
+	return fmt.Sprintf("nothing is deleted below %s: mount what belongs there, or accept it with \"agent approve --module %s\"", strings.Join(names, ", "), module)
 }
 
 // note keeps why the module is blocked. When it no longer is, everybody tries

@@ -55,6 +55,12 @@ func (s *Source) wait(ctx context.Context, replicas []*Replica, tell func(status
 	if !ok {
 		return
 	}
+	if !s.events.all { // what is not noticed is found by a sweep
+		for _, r := range replicas {
+			r.Mark(tree.Root, tree.Deep, false)
+		}
+		at = time.Now()
+	}
 	var wg sync.WaitGroup
 	for _, r := range replicas {
 		wg.Go(func() { r.await(ctx, at, tell) })

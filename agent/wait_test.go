@@ -157,11 +157,39 @@ func TestInSyncAsOfIsWhenTheTargetStoppedToBe(t *testing.T) {
 }
 
 // Paused: nothing is sent, nothing is forgotten, also by a restart.
+func TestPauseAtTheStartKeepsTheJournal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.start()
+		synctest.Wait()
+		b.must(b.SetPaused(true))
+		b.write("f", "1")
+		b.Mark("f", tree.Content, false)
+		b.stop()
+		b.renew()
+		paused := make(chan error)
+		go func() { paused <- b.Pause(true) }()
+		synctest.Wait()
+		rec, err := b.store.LoadTarget(b.module.Name, b.target.Name)
+		b.must(err)
+		if len(rec.Pending) == 0 || !rec.FirstSyncDone {
+			t.Errorf("the journal was written over: %+v", rec)
+		}
+		b.start()
+		b.must(<-paused)
+		b.must(b.SetPaused(false))
+		time.Sleep(time.Hour)
+		b.equal()
+	})
+}
+
 func TestPauseSendsNothingAndSurvives(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)
 		b.swept(1)
 		b.start()
+		synctest.Wait() // its journal is read
 		b.must(b.SetPaused(true))
 		b.write("f", "1")
 		b.Mark("f", tree.Content, false)

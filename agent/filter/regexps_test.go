@@ -51,6 +51,26 @@ func TestRegexps(t *testing.T) {
 	}
 }
 
+// TestDecidesNamesExpressions: who asks why a path is left out hears of the expression,
+// also of one that matches a directory above.
+func TestDecidesNamesExpressions(t *testing.T) {
+	rules, err := Compile([]string{"+ /a/**"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rules, err = rules.WithRegexps([]string{"a/b"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []tree.Path{"a/b", "a/b/c"} {
+		if rule, at, excluded := rules.Decides(p, false); rule != "regex a/b" || at != "a/b" || !excluded {
+			t.Errorf("%s: %q at %q, excluded: %v", p, rule, at, excluded)
+		}
+	}
+	if rule, _, excluded := rules.Decides("a/c", false); rule != "+ /a/**" || excluded {
+		t.Errorf("a/c: %q, excluded: %v", rule, excluded)
+	}
+}
+
 func TestRegexpFaults(t *testing.T) {
 	for expr, want := range map[string]string{
 		`(?!keep).*`:    `at character 1; it looks around`,

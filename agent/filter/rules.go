@@ -75,6 +75,11 @@ func (r *Rules) Decides(p tree.Path, dir bool) (rule string, at tree.Path, exclu
 }
 
 func (r *Rules) decides(p tree.Path, dir bool) (string, bool) {
+	for _, e := range r.regexps {
+		if e.matches(p, dir) {
+			return "regex " + e.text, true
+		}
+	}
 	for i := range r.rules {
 		if r.rules[i].pattern.match(string(p), dir) {
 			return r.rules[i].String(), !r.rules[i].include

@@ -118,7 +118,7 @@ func drawTarget(t *rapid.T) Target {
 	rec := Target{
 		Remote: drawText(t), Pending: drawBatch(t), Held: drawBatch(t),
 		FirstSyncDone: rapid.Bool().Draw(t, "first"), LastSuccess: drawTime(t),
-		MOTD: drawText(t), Instance: drawText(t), Paused: rapid.Bool().Draw(t, "paused"),
+		MOTD: drawText(t), Instance: drawText(t), Paused: rapid.Bool().Draw(t, "paused"), Open: rapid.Bool().Draw(t, "open"),
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "failing") {
 		rec.Failing = append(rec.Failing, Failing{drawPath(t), drawText(t), drawText(t), drawTime(t), rapid.Int().Draw(t, "tries")})

@@ -33,6 +33,9 @@ type Target struct {
 	Instance string
 	// Paused by the user.
 	Paused bool
+	// Open: it was written while there could be more to come. Found so at a start, what
+	// was marked last is unknown.
+	Open bool
 }
 
 // Failing is a path that the target did not take.

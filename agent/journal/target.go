@@ -19,6 +19,7 @@ type targetHead struct {
 	MOTD          text          `json:"motd,omitempty"`
 	Instance      text          `json:"instance,omitempty"`
 	Paused        bool          `json:"paused,omitempty"`
+	Open          bool          `json:"open,omitempty"`
 }
 
 type failingHead struct {
@@ -81,7 +82,7 @@ func encodeTarget(rec Target, module, target string) ([]byte, error) {
 		FirstSyncDone: rec.FirstSyncDone,
 		LastSuccess:   rec.LastSuccess.UTC(),
 		MOTD:          text(rec.MOTD), Instance: text(rec.Instance),
-		Paused: rec.Paused,
+		Paused: rec.Paused, Open: rec.Open,
 	}
 	for _, f := range rec.Failing {
 		head.Failing = append(head.Failing, failingHead{text(f.Path), text(f.Class), text(f.Text), f.Since.UTC(), f.Tries})
@@ -103,7 +104,7 @@ func decodeTarget(data []byte, module, target string) (Target, error) {
 		FirstSyncDone: head.FirstSyncDone,
 		LastSuccess:   head.LastSuccess,
 		MOTD:          string(head.MOTD), Instance: string(head.Instance),
-		Paused: head.Paused,
+		Paused: head.Paused, Open: head.Open,
 	}
 	for _, f := range head.Failing {
 		rec.Failing = append(rec.Failing, Failing{tree.Path(f.Path), string(f.Class), string(f.Text), f.Since, f.Tries})

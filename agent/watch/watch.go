@@ -151,13 +151,13 @@ func (w *Watcher) Run(ctx context.Context, sink func(Event), ready func()) error
 		sweeps.mounted()
 		b.mounted(p)
 	}}
+	w.live.Store(l) // before ready is called
+	defer w.live.Store(nil)
 	g.Go(func() error { return b.run(ctx, ready) })
 	if _, polls := b.(*pollBackend); !polls {
 		g.Go(func() error { return sweeps.run(ctx) })
 	}
 	g.Go(func() error { return mounts.follow(ctx, l.mounted) })
-	w.live.Store(l)
-	defer w.live.Store(nil)
 	return g.Wait()
 }
 
