@@ -14,6 +14,9 @@ import (
 	"syncagent/agent/tree"
 )
 
+// saveEvery is how often the journal is written at most.
+const saveEvery = time.Second
+
 // keeper writes the journal, at most once a saveEvery, beside the live loop so
 // that no push waits for a disk.
 func (r *Replica) keeper(ctx context.Context) error {
