@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"syncagent/agent/config"
 	"syncagent/agent/tree"
 )
 
@@ -27,6 +28,19 @@ type settling struct {
 	first, last time.Time // of the marks in the set; zero when it is empty
 	events      int       // that made them
 	gone        int       // of them, seen going
+}
+
+// leaves returns when the burst may leave.
+func (m *settling) leaves(s config.Settle) time.Time {
+	quiet := max(s.Quiet.Std(), min(time.Duration(m.events)*lullPerMark, longestLull))
+	if m.gone > burstDeletes {
+		quiet = max(quiet, burstSettle)
+	}
+	end := m.last.Add(quiet)
+	if limit := m.first.Add(s.Max.Std()); limit.Before(end) {
+		return limit
+	}
+	return end
 }
 
 func (r *Replica) live(ctx context.Context) error {
@@ -89,7 +103,7 @@ func (r *Replica) due(l *lane, now time.Time) (wait time.Duration, some, burst b
 func (r *Replica) liveDue(now time.Time) (next time.Time, burst bool) {
 	next = earliest(r.recall(now), r.rested(now, false))
 	if r.set.Len()+len(r.surplus) > 0 {
-		return r.settled(), true
+		return r.marks.leaves(r.module.Settle), true
 	}
 	return next, false
 }
@@ -109,19 +123,6 @@ func (r *Replica) recall(now time.Time) time.Time {
 		}
 	}
 	return next
-}
-
-// settled returns when the burst in the set may leave. Needs the lock.
-func (r *Replica) settled() time.Time {
-	quiet := max(r.module.Settle.Quiet.Std(), min(time.Duration(r.marks.events)*lullPerMark, longestLull))
-	if r.marks.gone > burstDeletes {
-		quiet = max(quiet, burstSettle)
-	}
-	end := r.marks.last.Add(quiet)
-	if limit := r.marks.first.Add(r.module.Settle.Max.Std()); limit.Before(end) {
-		return limit
-	}
-	return end
 }
 
 // take empties the lane's set into a batch; to the live lane's comes a portion of
