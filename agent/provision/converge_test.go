@@ -121,6 +121,24 @@ func TestUsersLinkToTheWantedContentStays(t *testing.T) {
 	equal(t, "target", read(t, dir+"/etc/..1/receiver.yaml"), "port: 1\n")
 }
 
+// A link stays only while nothing of ours changes what it leads to.
+func TestUsersLinkToAFileOfOursGoes(t *testing.T) {
+	dir, sys := t.TempDir(), newMachine()
+	write(t, dir+"/b", "one\n", 0o644)
+	must(t, os.Symlink("b", dir+"/c"))
+	must(t, os.Symlink("c", dir+"/d"))
+	want := Desired{StateDir: dir + "/state", Files: []File{
+		{Path: dir + "/c", Content: []byte("one\n"), User: true},
+		{Path: dir + "/d", Content: []byte("one\n"), User: true},
+		{Path: dir + "/b", Content: []byte("two\n"), User: true},
+	}}
+	mustConverge(t, sys, want, none())
+	equal(t, "b", read(t, dir+"/b"), "two\n")
+	equal(t, "c", read(t, dir+"/c"), "one\n")
+	equal(t, "d", modeOf(t, dir+"/d").IsRegular(), true)
+	unchanged(t, dir, sys, want, none())
+}
+
 // What cannot be repaired without losing something is refused by name.
 func TestRefuse(t *testing.T) {
 	cases := []struct {

@@ -57,7 +57,7 @@ func (p *planner) file(f File) error {
 	case st.Mode.IsRegular():
 		return p.compareFile(f, name, st, fill(st, f.Mode, uid, gid))
 	case st.Mode.Type() == fs.ModeSymlink:
-		p.linkedFile(f, name, st, fresh)
+		return p.linkedFile(f, name, st, fresh)
 	default:
 		return notA(f.Path, "file", st)
 	}
@@ -104,23 +104,62 @@ func (p *planner) compareFile(f File, name string, st Stat, a Attr) error {
 
 // linkedFile replaces a link by the file itself; what it leads to is not read
 // or touched. The user's own link to the wanted content stays.
-func (p *planner) linkedFile(f File, name string, st Stat, a Attr) {
-	if f.User && p.opt.Root == "" && p.leadsTo(name, f.Content) {
-		return
+func (p *planner) linkedFile(f File, name string, st Stat, a Attr) error {
+	if f.User && p.opt.Root == "" {
+		if stays, err := p.leadsTo(name, f.Content); stays || err != nil {
+			return err
+		}
 	}
 	diff := p.textDiff(f, "")
 	diff[0].Before = "symbolic link to " + st.Link + "\n"
 	p.putFile(f, name, ActionUpdate, a, diff)
+	return nil
 }
 
-// leadsTo tells whether a link leads to a file of that content.
-func (p *planner) leadsTo(name string, content []byte) bool {
-	target, err := resolve(p.sys, "", name)
+// leadsTo tells whether a link leads to a file of that content, by a way on
+// which this plan changes nothing.
+func (p *planner) leadsTo(name string, content []byte) (bool, error) {
+	ours, err := p.writable()
 	if err != nil {
-		return false
+		return false, err
+	}
+	way := &trail{Reader: p.sys}
+	target, err := resolve(way, "", name)
+	if err != nil {
+		return false, nil // a link in a circle, or to what cannot be looked at
+	}
+	for _, step := range way.names {
+		if step != name && ours[step] {
+			return false, nil
+		}
 	}
 	b, err := p.sys.ReadFile(target)
-	return err == nil && bytes.Equal(b, content)
+	return err == nil && bytes.Equal(b, content), nil
+}
+
+// writable are the places of all files that this plan may write or remove.
+func (p *planner) writable() (map[string]bool, error) {
+	places := map[string]bool{}
+	_, files := p.want.paths()
+	for _, path := range files {
+		name, err := p.disk(path)
+		if err != nil {
+			return nil, err
+		}
+		places[name], places[name+backupSuffix] = true, true
+	}
+	return places, nil
+}
+
+// trail notes what was looked at.
+type trail struct {
+	Reader
+	names []string
+}
+
+func (t *trail) Lstat(name string) (Stat, error) {
+	t.names = append(t.names, name)
+	return t.Reader.Lstat(name)
 }
 
 // write plans the replacement of a file's content and what its service needs.

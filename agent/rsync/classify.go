@@ -28,6 +28,7 @@ const (
 	hintHostKey   = "ssh does not know the host: compare its key with \"ssh-keyscan HOST\" run on the slave itself, then add the line to known_hosts"
 	hintHostNew   = "the host shows another key than before: if the slave was reinstalled, remove the old line with \"ssh-keygen -R HOST -f KNOWN_HOSTS\" and add the new key; if not, somebody stands between"
 	hintSSHKey    = "check ssh.user and ssh.key_file, and that the public key stands in ~/.ssh/authorized_keys of that user on the slave"
+	hintNoSSH     = "is the slave up, and does a firewall block ssh?"
 	hintRsyncPeer = "install rsync on the slave, in the PATH of the user that ssh logs in as"
 )
 
@@ -37,6 +38,9 @@ var rules = compile([]rule{
 	{0, `Host key verification failed|host key is known for `, Refused, hintHostKey},
 	{0, `Permission denied \([a-z-]+(,[a-z-]+)*\)|Too many authentication failures`, Auth, hintSSHKey},
 	{0, `Bad configuration option|Bad owner or permissions on .*ssh|bad permissions: `, Usage, "look at the options and files of ssh"},
+	// Whether rsync ends with ssh's code 255 or its own 12 is a matter of time.
+	{0, `ssh: connect to host .*: Connection refused`, Transient, "is the ssh server running on the slave, on this port?"},
+	{0, `ssh: connect to host `, Transient, hintNoSSH},
 	{0, `Could not resolve hostname`, Transient, "the slave's host name does not resolve"},
 	{0, `auth failed on module`, Auth, hintPassword},
 	{0, `password file must (not be other-accessible|be owned by root)`, Auth, "chmod 0600 the password file and let its user own it; without one the slave must not ask for a password"},
@@ -71,8 +75,7 @@ var rules = compile([]rule{
 	{25, ``, Partial, "the limit of --max-delete was reached"},
 	{30, ``, Transient, "the slave or the network hangs"},
 	{35, ``, Transient, "the slave accepts connections but its rsync daemon does not answer"},
-	{255, `Connection refused`, Transient, "is the ssh server running on the slave, on this port?"},
-	{255, ``, Transient, "is the slave up, and does a firewall block ssh?"},
+	{255, ``, Transient, hintNoSSH},
 	{12, `command not found|: not found`, Incompatible, hintRsyncPeer},
 	{127, `not found`, Incompatible, hintRsyncPeer},
 	{126, ``, Incompatible, hintInstall},

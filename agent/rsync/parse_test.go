@@ -164,6 +164,22 @@ func FuzzParseComplaint(f *testing.F) {
 	})
 }
 
+// TestClassifySSHByTimeOrCode: rsync ends with the code of its ssh, or with its
+// own when it saw the connection end first.
+func TestClassifySSHByTimeOrCode(t *testing.T) {
+	const tail = "rsync: connection unexpectedly closed (0 bytes received so far) [sender]\n"
+	for _, code := range []int{255, 12} {
+		for text, hint := range map[string]string{
+			"ssh: connect to host 127.0.0.1 port 41223: Connection refused\n":   "ssh server running",
+			"ssh: connect to host 127.0.0.1 port 41223: Connection timed out\n": "firewall",
+		} {
+			if e := Classify(code, text+tail); e.Class != Transient || !strings.Contains(e.Hint, hint) {
+				t.Errorf("%d %q: %v, %q", code, text, e.Class, e.Hint)
+			}
+		}
+	}
+}
+
 // Every row was written by rsync 3.5.0, but for the one of 3.4.3.
 func TestClassify(t *testing.T) {
 	const start = "rsync error: error starting client-server protocol (code 5) at main.c(1954) [sender=3.5.0]\n"
