@@ -53,7 +53,8 @@ type flight struct {
 	since  time.Time // of its oldest mark
 	batch  tree.Batch
 	sends  []root.Entry // what it claimed
-	paths  *tree.Set    // of sends, made when they are first asked for
+	paths  *tree.Set    // of sends and seeds, made when they are first asked for
+	seeds  []rsync.Seed // which of them the slave may have under an old name
 	beside bool         // the other lane sent something meanwhile
 	leave  []tree.Path  // files below its subtrees that are not sent with them
 	again  bool         // its subtrees have to be looked at again
@@ -72,6 +73,9 @@ func (f *flight) overlaps(p tree.Path) bool {
 		f.paths = tree.NewSet(tree.DefaultCap)
 		for _, e := range f.sends {
 			f.paths.Mark(e.Path, e.What|tree.Content)
+		}
+		for _, s := range f.seeds {
+			f.paths.Mark(s.From, tree.Content|tree.Deep)
 		}
 	}
 	return f.paths.Overlaps(p)
@@ -188,9 +192,10 @@ func (r *Replica) claim(l *lane, found *look) []root.Entry {
 	defer r.mu.Unlock()
 	other := r.beside(l)
 	mine := found.entries
+	l.flight.seeds = r.seeds(l, found, away)
 	r.setApart(l, mine, found, away)
 	resting := r.resting(l, mine)
-	if len(resting)+len(away) > 0 || len(other.flight.sends) > 0 {
+	if len(resting)+len(away)+len(r.moves.by) > 0 || len(other.flight.sends) > 0 {
 		mine = nil
 		l.flight.batch = nil
 		for _, e := range found.entries {
@@ -199,7 +204,7 @@ func (r *Replica) claim(l *lane, found *look) []root.Entry {
 			case away[e.Path]:
 				other.put(e.Batch, l.flight.since)
 				poke(other.wake)
-			case other.flight.overlaps(e.Path):
+			case other.flight.overlaps(e.Path), r.awaited(l, e, away):
 				l.postpone(e.Batch, l.flight.since)
 			default:
 				mine = append(mine, e)
@@ -272,7 +277,8 @@ func onlyCopied(e root.Entry) bool {
 // of the subtrees' runs. Needs the lock.
 func (r *Replica) setApart(l *lane, entries []root.Entry, found *look, away map[tree.Path]bool) {
 	for _, e := range entries {
-		if !e.Stat.IsDir() || !onlyCopied(e) || away[e.Path] {
+		seeded := slices.ContainsFunc(l.flight.seeds, func(s rsync.Seed) bool { return s.To == e.Path })
+		if !e.Stat.IsDir() || !onlyCopied(e) || away[e.Path] || seeded {
 			continue
 		}
 		l.flight.leave = append(l.flight.leave, leavable(r.growing(e.Path))...)

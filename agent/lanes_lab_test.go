@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,4 +154,52 @@ func niceOf(t *testing.T, pid string) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// A renamed directory is not sent again: the slaves link what they have, in either lane.
+func TestRenamedDirectoryIsLinked(t *testing.T) {
+	for name, files := range map[string]int{"small": 20, "much": 1200} {
+		t.Run(name, func(t *testing.T) {
+			rsyncdtest.NoLeaks(t)
+			l := newLab(t, 2, someLarge+"    watcher: fanotify\n")
+			for i := range files {
+				l.write(fmt.Sprintf("before/sub/f%04d", i), "content")
+			}
+			l.write("before/large", strings.Repeat("x", 2<<20))
+			l.must(os.Mkdir(filepath.Join(l.root, "releases"), 0o755))
+			l.start()
+			l.inSync()
+			inodes := l.inodes("before/sub/f0007", "before/large")
+			sent := l.bytes()
+			l.must(os.Rename(filepath.Join(l.root, "before"), filepath.Join(l.root, "releases/after")))
+			l.inSync()
+			if got := l.inodes("releases/after/sub/f0007", "releases/after/large"); !slices.Equal(got, inodes) {
+				t.Errorf("inodes %v were %v", got, inodes)
+			}
+			if now := l.bytes(); now != sent {
+				t.Errorf("%d bytes were sent", now-sent)
+			}
+		})
+	}
+}
+
+// inodes returns what the names are on each slave.
+func (l *lab) inodes(names ...string) (list []uint64) {
+	l.t.Helper()
+	for _, s := range l.slaves {
+		for _, name := range names {
+			fi, err := os.Stat(filepath.Join(s.Path("data"), name))
+			l.must(err)
+			list = append(list, fi.Sys().(*syscall.Stat_t).Ino)
+		}
+	}
+	return list
+}
+
+// bytes is how much was sent to all slaves.
+func (l *lab) bytes() (sum int64) {
+	for _, t := range l.status().Targets {
+		sum += t.Bytes
+	}
+	return sum
 }

@@ -87,6 +87,7 @@ type Replica struct {
 	gate     *gate
 	links    *links
 	hot      *hot
+	moves    moves
 	linksAt  time.Time // when a sweep shall look for what the last one did not see; zero for never
 	outage   outage
 	paused   bool  // by the user
@@ -186,6 +187,7 @@ func newReplica(p replicaParts) *Replica {
 		retries: map[tree.Path]*retry{},
 		gate:    newGate(p.Module.DeleteGuard),
 		links:   newLinks(),
+		moves:   moves{by: map[tree.Path]*move{}},
 		hot:     newHot(p.Module.Settle.Hot.Std()),
 		remote:  remote{links: "unknown", owners: "unknown"},
 		sweeps:  sweepState{entries: p.Size},
@@ -222,6 +224,9 @@ func (r *Replica) Run(ctx context.Context) error {
 // Mark says that p may differ. gone tells that the entry was seen leaving.
 func (r *Replica) Mark(p tree.Path, what tree.What, gone bool) {
 	r.mu.Lock()
+	if gone && what&tree.Deep != 0 {
+		r.leave(p)
+	}
 	rests := !gone && r.hot.absorbs(p, what)
 	if !rests {
 		r.mark(p, what)

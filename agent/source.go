@@ -163,6 +163,9 @@ func (s *Source) sink(e watch.Event) {
 		return
 	}
 	for _, r := range s.Replicas() {
+		if e.From != tree.Root {
+			r.moved(e.From, e.Path)
+		}
 		r.Mark(e.Path, e.What, e.Gone)
 	}
 }

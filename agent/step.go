@@ -134,6 +134,7 @@ func (w *work) idle() bool {
 func (r *Replica) sort(l *lane, v *view, entries []root.Entry) work {
 	w := work{back: map[tree.Path]bool{}, missing: map[tree.Path]bool{}, since: l.flight.since, bulk: l == r.bulk}
 	w.send.Bulk, w.send.Leave = w.bulk, l.flight.leave
+	w.send.Seeds = l.flight.seeds
 	for _, e := range entries {
 		switch {
 		case v.below(e.Path), e.State == root.Missing && v.above(e.Path):

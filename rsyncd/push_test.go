@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"syncagent/rsyncd"
@@ -151,7 +153,7 @@ func TestReceiverRefusesTheRest(t *testing.T) {
 	}
 	refuses(t, d, src+"/", d.URL("data"),
 		"--inplace", "--append", "--append-verify", "--delete-excluded", "--delete-after", "--delete-delay", "--ignore-errors",
-		"--chown=1:1", "--usermap=*:nobody", "--copy-dest=/etc", "--link-dest=/etc", "--compare-dest=/etc", "--temp-dir=/tmp",
+		"--chown=1:1", "--usermap=*:nobody", "--copy-dest=/etc", "--compare-dest=/etc", "--temp-dir=/tmp",
 		"--existing", "--ignore-existing", "-u", "--size-only", "--max-size=1", "--min-size=9", "-M--fake-super", "--super",
 		"--write-devices", "-M--copy-devices", "--delay-updates", "--fuzzy", "--iconv=utf8,latin1", "-M--log-file=/tmp/y",
 		"-M--insecure-links", "-K", "-M--remove-source-files --inplace", "--max-alloc=2G", "-O -J -U")
@@ -170,6 +172,43 @@ func TestReceiverRefusesTheRest(t *testing.T) {
 	}
 	if r := run(t, d, "", strings.TrimSuffix(d.URL(""), "/")); strings.Contains(r.out, "data") {
 		t.Errorf("the modules are listed:\n%s", r.out)
+	}
+}
+
+// What a module links it has itself: a symbolic link leads nowhere out of it. One
+// without chroot links nothing.
+func TestReceiverLinksItsOwn(t *testing.T) {
+	rsyncdtest.NoLeaks(t)
+	src, d := source(t), rsyncdtest.Start(t, rsyncdtest.Options{})
+	dst, outside := d.Path("data"), t.TempDir()
+	for dir, name := range map[string]string{outside: "a", dst: "dir/a"} {
+		file := filepath.Join(dir, name)
+		must(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		if out, err := exec.Command("cp", "-a", src+"/a", file).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	must(t, os.Symlink(outside, filepath.Join(dst, "way")))
+	for from, links := range map[string]uint64{"dir": 2, "way": 1, "../../../.." + outside: 1} {
+		r := run(t, d, "/a /abs", append(strings.Fields(sweep), "--link-dest=../"+from, src+"/", d.URL("data")+"to/")...)
+		fi, err := os.Stat(filepath.Join(dst, "to/a"))
+		if err != nil || fi.Sys().(*syscall.Stat_t).Nlink != links {
+			t.Errorf("%s: %v, %+v, exit %d\n%s", from, err, fi, r.code, r.errOut)
+		}
+		must(t, os.RemoveAll(filepath.Join(dst, "to")))
+	}
+	for noChroot, want := range map[bool]bool{false: true, true: false} {
+		c := rsyncd.Receiver(rsyncd.Spec{Root: true, Modules: []rsyncd.ModuleSpec{{Name: "m", NoChroot: noChroot}}})
+		if got := slices.Contains(c.Modules[0].RefuseOptions, "!link-dest"); got != want {
+			t.Errorf("without chroot %v: %v", noChroot, got)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

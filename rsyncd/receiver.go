@@ -96,6 +96,9 @@ func (s Spec) module(ms ModuleSpec) Module {
 		m.Timeout = DefaultTimeout
 	}
 	s.confine(&m, ms)
+	if m.Chroot == Yes {
+		m.RefuseOptions = append(m.RefuseOptions, optionOfRenames)
+	}
 	return m
 }
 
@@ -152,6 +155,9 @@ const (
 	// optionsOfPushes are what pushes of listed paths, sweeps and the dry runs
 	// that list extras send.
 	optionsOfPushes = "a R I c delete delete-during delete-missing-args force timeout modify-window max-delete"
+	// optionOfRenames links what a module has under another name. Without chroot a
+	// symbolic link of the module could lead it elsewhere.
+	optionOfRenames = "!link-dest"
 	// optionsOfUsers are what a module's configuration may add. --compress goes
 	// by its other names when zlib is chosen.
 	optionsOfUsers = "compress* old-compress new-compress bwlimit numeric-ids hard-links acls xattrs sparse" +

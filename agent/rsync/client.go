@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"time"
 
 	"syncagent/agent/proc"
@@ -57,8 +58,9 @@ type Config struct {
 // goroutines; that two runs never write to the same slave directory at once is
 // the caller's to see to.
 type Client struct {
-	cfg    Config
-	spares *spares
+	cfg      Config
+	spares   *spares
+	seedless atomic.Bool // the slave refuses what a seed needs
 }
 
 // New returns a Client; it starts nothing.
@@ -88,6 +90,9 @@ type Batch struct {
 	Attrs []tree.Path // only mode, owner, times or extended attributes may differ
 	Gone  []tree.Path // topmost missing ancestors; what the slave has there is deleted
 	Deep  []tree.Path // whole subtrees; tree.Root means every entry of the root, never the root itself
+
+	// Seeds are renames that made entries of Deep.
+	Seeds []Seed
 
 	// Leave are files below the entries of Deep that are passed over, on both sides.
 	// Those that CanLeave refuses must not be among them.
@@ -171,7 +176,7 @@ type Diff struct {
 // for every path of b. Rsync reads below dir itself, so a path that is
 // replaced meanwhile changes nothing.
 //
-// One run sends Send and Gone; a second one, which alone may remove a directory
+// What Seeds name is linked on the slave first, a run each. One run sends Send and Gone; a second one, which alone may remove a directory
 // with content, Replace and what of Gone needs that; a third Attrs, a fourth
 // Deep; each only when it has something to do; a dry run then lists what is left below the deep
 // marks, and another one says what is left when a run was not clean. When a

@@ -34,7 +34,7 @@ func (s *sending) sendDeep(stop *Error) *Error {
 		s.failAll(deep, tree.Deep, e)
 		return e
 	}
-	mine, fresh, leave := newPathSet(deep), pathSet{}, leaveRules(s.batch.Leave)
+	mine, fresh, leave := newPathSet(deep), newPathSet(s.fresh), leaveRules(s.batch.Leave)
 	rep := &report{}
 	if len(list) > 0 {
 		rep = s.exec(mode{deep: true, leave: leave}, newList(list), func(it item) {

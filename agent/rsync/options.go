@@ -41,6 +41,7 @@ type mode struct {
 	maxDelete int
 	bulk      bool   // takes long: a connection of its own
 	leave     string // filter rules, each ended by a NUL
+	seed      Seed   // not zero: below its To, with links to its From
 }
 
 // args returns the argument list. Extra stands first: of two options that
@@ -72,7 +73,12 @@ func (c *Client) args(m mode) []string {
 		args = append(args, filterArgs(strings.FieldsFunc(m.leave, isNUL))...)
 		args = append(args, filterArgs(o.Filter)...)
 	}
-	return append(args, sourceArg, c.cfg.Dest.arg())
+	dest := c.cfg.Dest
+	if m.seed != (Seed{}) {
+		args = append(args, "--link-dest="+m.seed.linkDest())
+		dest = dest.at(m.seed.To)
+	}
+	return append(args, sourceArg, dest.arg())
 }
 
 func (o Options) args() []string {

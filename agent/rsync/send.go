@@ -20,6 +20,8 @@ type sending struct {
 
 	crowded []tree.Path // of Gone, what only a run with --force may remove
 
+	fresh []tree.Path // of Deep, what a seed made
+
 	out    Outcome
 	failed map[tree.Path]int // index into out.Failed
 }
@@ -33,7 +35,7 @@ func (s *sending) run() Outcome {
 	}
 	s.sortDeep()
 	var stop *Error
-	for _, step := range []func(*Error) *Error{s.sendContent, s.sendForced, s.sendAttrs, s.sendDeep} {
+	for _, step := range []func(*Error) *Error{s.sendSeeds, s.sendContent, s.sendForced, s.sendAttrs, s.sendDeep} {
 		err := step(stop)
 		s.keep(err)
 		if err != nil && err.Class != Partial {

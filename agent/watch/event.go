@@ -8,6 +8,9 @@ import "syncagent/agent/tree"
 type Event struct {
 	// Path is relative to the watched root.
 	Path tree.Path
+	// From is where a directory stood in the tree before it was moved to Path, if that
+	// is known; else empty.
+	From tree.Path
 	// What may differ: Attrs, Content, or Deep when a whole subtree became
 	// unknown.
 	What tree.What

@@ -162,3 +162,32 @@ func TestPathCache(t *testing.T) {
 		t.Error("it was not cleared")
 	}
 }
+
+// TestMovedFrom: of a directory that is renamed within the tree it is told where it
+// stood; of a file, and of what comes from outside, it is not.
+func TestMovedFrom(t *testing.T) {
+	needFanotify(t, "")
+	root, outside := resolved(t, t.TempDir()), resolved(t, t.TempDir())
+	for _, d := range []string{root + "/a/b/c", root + "/x", outside + "/o"} {
+		mkdir(t, d)
+	}
+	if err := os.WriteFile(root+"/f", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, Config{Root: root, Backend: Fanotify})
+	for _, r := range [][2]string{{root + "/a/b", root + "/x/y"}, {root + "/f", root + "/g"}, {outside + "/o", root + "/p"}} {
+		if err := os.Rename(r[0], r[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.settle()
+	got := map[tree.Path]tree.Path{}
+	for _, e := range h.all() {
+		if e.From != tree.Root {
+			got[e.Path] = e.From
+		}
+	}
+	if len(got) != 1 || got["x/y"] != "a/b" {
+		t.Errorf("%v", got)
+	}
+}

@@ -207,19 +207,23 @@ func (b *fanotifyBackend) renamed(v *volume, ev fanEvent, dir bool) error {
 	for _, parent := range was {
 		b.left(entry(parent, from.name), dir, what, OpMoveFrom)
 	}
+	var before tree.Path
+	if dir && len(was) == 1 && len(is) == 1 {
+		before = entry(was[0], from.name)
+	}
 	for _, parent := range is {
-		b.arrived(entry(parent, to.name), dir, what)
+		b.arrived(entry(parent, to.name), before, dir, what)
 	}
 	return nil
 }
 
 // arrived reports an entry that was moved here.
-func (b *fanotifyBackend) arrived(p tree.Path, dir bool, what tree.What) {
+func (b *fanotifyBackend) arrived(p, from tree.Path, dir bool, what tree.What) {
 	switch {
 	case !dir:
 		b.finished(p, OpMoveTo)
 	case !b.excludes(p, true):
-		b.out.emit(Event{Path: p, What: what, Cause: Appeared, Op: OpMoveTo, Kind: KindDir})
+		b.out.emit(Event{Path: p, From: from, What: what, Cause: Appeared, Op: OpMoveTo, Kind: KindDir})
 	}
 }
 
