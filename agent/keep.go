@@ -55,10 +55,13 @@ func (r *Replica) save() error {
 }
 
 func (r *Replica) record() journal.Target {
+	r.noteEqual()
 	rec := journal.Target{
 		Remote:        remoteName(r.target),
 		FirstSyncDone: r.sweeps.firstDone,
 		LastSuccess:   r.counts.lastSuccess,
+		InSync:        r.counts.inSync,
+		Oldest:        r.oldest(),
 		Instance:      r.instance.String(),
 		Paused:        r.paused,
 		Open:          !r.closed,
@@ -70,12 +73,12 @@ func (r *Replica) record() journal.Target {
 	pending.Restore(slices.Collect(r.unsure.set.All()))
 	for p, t := range r.retries {
 		pending.Mark(p, t.mark.What)
-		rec.Failing = append(rec.Failing, journal.Failing{Path: p, Class: t.class.String(), Text: t.text, Since: t.since, Tries: t.tries})
+		rec.Failing = append(rec.Failing, journal.Failing{Path: p, Class: t.class.String(), Text: t.text, Since: t.since, Tries: t.tries, Told: t.told})
 	}
 	for _, p := range r.gate.paths() {
 		held.Mark(p, tree.Content)
 	}
-	rec.Failing = rec.Failing[:min(len(rec.Failing), shownPaths)]
+	rec.Failing = oldestFailing(rec.Failing)
 	rec.Pending, rec.Held = pending.Take(), held.Take()
 	owed := r.sweeps.wanted && !r.sweeps.scheduled || r.sweeps.running && !r.sweeps.narrow || r.sweeps.partial || r.cut
 	if owed || !r.linksAt.IsZero() || len(r.surplus) > 0 {
@@ -135,6 +138,7 @@ func (r *Replica) resume(rec journal.Target) {
 		held[m.Path] = 1
 	}
 	r.gate.hold(held, "held before the agent was restarted")
+	r.resumeTimes(rec, time.Now())
 	r.sweeps.firstDone = rec.FirstSyncDone
 	r.counts.lastSuccess = rec.LastSuccess
 	r.instance = parseInstance(rec.Instance)

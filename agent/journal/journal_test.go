@@ -37,7 +37,8 @@ func sample() Target {
 		Held:          tree.Batch{m("old", tree.Content)},
 		FirstSyncDone: true,
 		LastSuccess:   time.Date(2026, 11, 22, 10, 0, 0, 5, time.UTC),
-		Failing:       []Failing{{"x\x80", "partial", "permission denied \xfe", time.Unix(1, 2).UTC(), 3}},
+		InSync:        time.Date(2026, 11, 22, 10, 1, 0, 6, time.UTC), Oldest: time.Unix(7, 8).UTC(),
+		Failing:       []Failing{{"x\x80", "partial", "permission denied \xfe", time.Unix(1, 2).UTC(), 3, true}},
 		MOTD:          "hello\n", Instance: "i1",
 	}
 }
@@ -117,11 +118,11 @@ func drawTime(t *rapid.T) time.Time {
 func drawTarget(t *rapid.T) Target {
 	rec := Target{
 		Remote: drawText(t), Pending: drawBatch(t), Held: drawBatch(t),
-		FirstSyncDone: rapid.Bool().Draw(t, "first"), LastSuccess: drawTime(t),
+		FirstSyncDone: rapid.Bool().Draw(t, "first"), LastSuccess: drawTime(t), InSync: drawTime(t), Oldest: drawTime(t),
 		MOTD: drawText(t), Instance: drawText(t), Paused: rapid.Bool().Draw(t, "paused"), Open: rapid.Bool().Draw(t, "open"),
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "failing") {
-		rec.Failing = append(rec.Failing, Failing{drawPath(t), drawText(t), drawText(t), drawTime(t), rapid.Int().Draw(t, "tries")})
+		rec.Failing = append(rec.Failing, Failing{drawPath(t), drawText(t), drawText(t), drawTime(t), rapid.Int().Draw(t, "tries"), rapid.Bool().Draw(t, "told")})
 	}
 	return rec
 }

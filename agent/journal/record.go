@@ -25,6 +25,10 @@ type Target struct {
 	FirstSyncDone bool
 	// LastSuccess is when the target was last known to be equal; UTC.
 	LastSuccess time.Time
+	// InSync is the last moment known of which all that had changed by then stood on
+	// the target, Oldest when the oldest of what it has not confirmed was marked; UTC,
+	// zero for unknown and for nothing.
+	InSync, Oldest time.Time
 	// Failing says what is wrong with single paths.
 	Failing []Failing
 	// MOTD is the daemon's greeting text, Instance its name for itself: either
@@ -45,6 +49,7 @@ type Failing struct {
 	Text  string
 	Since time.Time // UTC
 	Tries int
+	Told  bool // somebody was told that it fails for long
 }
 
 // Module is what is known of a module, whatever the target.

@@ -15,6 +15,8 @@ type targetHead struct {
 	Remote        text          `json:"remote"`
 	FirstSyncDone bool          `json:"first_sync_done"`
 	LastSuccess   time.Time     `json:"last_success,omitzero"`
+	InSync        time.Time     `json:"in_sync,omitzero"`
+	Oldest        time.Time     `json:"oldest,omitzero"`
 	Failing       []failingHead `json:"failing,omitempty"`
 	MOTD          text          `json:"motd,omitempty"`
 	Instance      text          `json:"instance,omitempty"`
@@ -28,6 +30,7 @@ type failingHead struct {
 	Text  text      `json:"text"`
 	Since time.Time `json:"since,omitzero"`
 	Tries int       `json:"tries"`
+	Told  bool      `json:"told,omitempty"`
 }
 
 // LoadTarget returns the record of a module on a target. The error is fs.ErrNotExist
@@ -81,11 +84,12 @@ func encodeTarget(rec Target, module, target string) ([]byte, error) {
 		Remote:        text(rec.Remote),
 		FirstSyncDone: rec.FirstSyncDone,
 		LastSuccess:   rec.LastSuccess.UTC(),
-		MOTD:          text(rec.MOTD), Instance: text(rec.Instance),
+		InSync:        rec.InSync.UTC(), Oldest: rec.Oldest.UTC(),
+		MOTD: text(rec.MOTD), Instance: text(rec.Instance),
 		Paused: rec.Paused, Open: rec.Open,
 	}
 	for _, f := range rec.Failing {
-		head.Failing = append(head.Failing, failingHead{text(f.Path), text(f.Class), text(f.Text), f.Since.UTC(), f.Tries})
+		head.Failing = append(head.Failing, failingHead{text(f.Path), text(f.Class), text(f.Text), f.Since.UTC(), f.Tries, f.Told})
 	}
 	return encode(kindTarget, head, rec.Pending, rec.Held)
 }
@@ -103,11 +107,12 @@ func decodeTarget(data []byte, module, target string) (Target, error) {
 		Remote:        string(head.Remote),
 		FirstSyncDone: head.FirstSyncDone,
 		LastSuccess:   head.LastSuccess,
-		MOTD:          string(head.MOTD), Instance: string(head.Instance),
+		InSync:        head.InSync, Oldest: head.Oldest,
+		MOTD: string(head.MOTD), Instance: string(head.Instance),
 		Paused: head.Paused, Open: head.Open,
 	}
 	for _, f := range head.Failing {
-		rec.Failing = append(rec.Failing, Failing{tree.Path(f.Path), string(f.Class), string(f.Text), f.Since, f.Tries})
+		rec.Failing = append(rec.Failing, Failing{tree.Path(f.Path), string(f.Class), string(f.Text), f.Since, f.Tries, f.Told})
 	}
 	if rec.Pending, marks, err = takeMarks(marks, head.Pending); err != nil {
 		return Target{}, err
