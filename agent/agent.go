@@ -176,7 +176,7 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 		Spawner: m.spawner, Log: m.log, Slots: m.slots,
 	})
 	parts := replicaParts{
-		Module: s.module, Target: t, Root: s, Store: m.store, Places: m.places, Slots: m.slots, Log: m.log,
+		Module: s.module, Target: t, Root: s, Store: m.store, Pauses: m.store, Places: m.places, Slots: m.slots, Log: m.log,
 		Slave:   client,
 		Probe:   func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
 		Void:    m.void,

@@ -365,11 +365,28 @@ type fakeStore struct {
 	err     error // of every Save
 	loadErr error
 	torn    error // of LoadModule
+	paused  map[string]bool
+	lost    error // of Paused
 	saves   int   // of targets
 }
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{targets: map[string]journal.Target{}, modules: map[string]journal.Module{}}
+	return &fakeStore{targets: map[string]journal.Target{}, modules: map[string]journal.Module{}, paused: map[string]bool{}}
+}
+
+func (f *fakeStore) Paused(module, target string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.paused[module+"@"+target], f.lost
+}
+
+func (f *fakeStore) SetPaused(module, target string, paused bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.paused[module+"@"+target] = paused
+	}
+	return f.err
 }
 
 func (f *fakeStore) LoadTarget(module, target string) (journal.Target, error) {

@@ -57,6 +57,7 @@ type Replica struct {
 	slave   Slave
 	probe   func(context.Context) (rsync.Greeting, error)
 	store   targetStore
+	pauses  pauseStore
 	places  chan struct{}               // one a sweep that may run at once, shared
 	slots   *rsync.Slots                // one a run of the bulk lane, shared
 	warm    func(context.Context) error // keeps connections waiting; nil for none
@@ -142,6 +143,7 @@ type replicaParts struct {
 	Slave   Slave
 	Probe   func(context.Context) (rsync.Greeting, error)
 	Store   targetStore
+	Pauses  pauseStore
 	Places  chan struct{}
 	Slots   *rsync.Slots
 	Warm    func(context.Context) error
@@ -163,6 +165,7 @@ func newReplica(p replicaParts) *Replica {
 		slave:   p.Slave,
 		probe:   p.Probe,
 		store:   p.Store,
+		pauses:  p.Pauses,
 		places:  p.Places,
 		slots:   p.Slots,
 		warm:    p.Warm,

@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"syncagent/agent/journal"
 	"syncagent/agent/rsync"
 	"syncagent/agent/status"
 	"syncagent/agent/tree"
@@ -69,4 +71,38 @@ func TestFailingSinceSurvivesARestart(t *testing.T) {
 		}
 		b.stop()
 	})
+}
+
+// A pause is not the journal's: it holds when that is damaged, and when nobody can tell.
+func TestPauseOutlivesADamagedJournal(t *testing.T) {
+	for name, damage := range map[string]func(*fakeStore){
+		"the journal is torn":          func(f *fakeStore) { f.loadErr = &journal.CorruptError{Path: "p", Err: errors.New("torn")} },
+		"the journal is gone":          func(f *fakeStore) { clear(f.targets) },
+		"the journal cannot be read":   func(f *fakeStore) { f.loadErr = errors.New("input/output error") },
+		"the pause itself cannot, too": func(f *fakeStore) { f.loadErr, f.lost = errors.New("input/output error"), errors.New("so too") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := newRig(t, nil)
+				b.swept(1)
+				b.start()
+				synctest.Wait()
+				b.must(b.SetPaused(true))
+				b.stop()
+				damage(b.store)
+				b.renew()
+				b.start()
+				b.write("f", "1")
+				b.Mark("f", tree.Content, false)
+				b.RequestSweep(false)
+				time.Sleep(time.Hour)
+				if s := b.snapshot("", false); s.State != status.Paused || len(b.batches())+b.sweepsSeen() > 0 {
+					t.Errorf("%+v, %d sweeps", s, b.sweepsSeen())
+				}
+				b.must(b.SetPaused(false))
+				time.Sleep(time.Minute)
+				b.equal()
+			})
+		})
+	}
 }

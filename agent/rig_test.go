@@ -80,7 +80,7 @@ func (b *rig) rules(lines []string) *filter.Rules {
 // again.
 func (b *rig) renew() {
 	b.Replica = newReplica(replicaParts{
-		Module: b.module, Target: b.target, Root: b.root, Slave: b.slave, Store: b.store, Places: b.places, Slots: rsync.NewSlots(1),
+		Module: b.module, Target: b.target, Root: b.root, Slave: b.slave, Store: b.store, Pauses: b.store, Places: b.places, Slots: rsync.NewSlots(1),
 		Probe:   func(ctx context.Context) (rsync.Greeting, error) { return b.prober()(ctx) },
 		Void:    func() (*os.File, error) { return os.Open(b.TempDir()) },
 		Growing: func(tree.Path) []tree.Path { return nil },

@@ -35,8 +35,6 @@ type Target struct {
 	// changes when another daemon answers.
 	MOTD     string
 	Instance string
-	// Paused by the user.
-	Paused bool
 	// Open: it was written while there could be more to come. Found so at a start, what
 	// was marked last is unknown.
 	Open bool

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,7 +21,6 @@ type targetHead struct {
 	Failing       []failingHead `json:"failing,omitempty"`
 	MOTD          text          `json:"motd,omitempty"`
 	Instance      text          `json:"instance,omitempty"`
-	Paused        bool          `json:"paused,omitempty"`
 	Open          bool          `json:"open,omitempty"`
 }
 
@@ -65,13 +65,14 @@ func (s *Store) SaveTarget(module, target string, rec Target) error {
 	return s.save(name, data)
 }
 
-// RemoveTarget removes the record of a module on a target, if there is one.
+// RemoveTarget removes the record of a module on a target, and its pause, if there is
+// any.
 func (s *Store) RemoveTarget(module, target string) error {
 	name, err := targetName(module, target)
 	if err != nil {
 		return err
 	}
-	return s.remove(name)
+	return errors.Join(s.remove(name), s.SetPaused(module, target, false))
 }
 
 func encodeTarget(rec Target, module, target string) ([]byte, error) {
@@ -86,7 +87,7 @@ func encodeTarget(rec Target, module, target string) ([]byte, error) {
 		LastSuccess:   rec.LastSuccess.UTC(),
 		InSync:        rec.InSync.UTC(), Oldest: rec.Oldest.UTC(),
 		MOTD: text(rec.MOTD), Instance: text(rec.Instance),
-		Paused: rec.Paused, Open: rec.Open,
+		Open: rec.Open,
 	}
 	for _, f := range rec.Failing {
 		head.Failing = append(head.Failing, failingHead{text(f.Path), text(f.Class), text(f.Text), f.Since.UTC(), f.Tries, f.Told})
@@ -109,7 +110,7 @@ func decodeTarget(data []byte, module, target string) (Target, error) {
 		LastSuccess:   head.LastSuccess,
 		InSync:        head.InSync, Oldest: head.Oldest,
 		MOTD: string(head.MOTD), Instance: string(head.Instance),
-		Paused: head.Paused, Open: head.Open,
+		Open: head.Open,
 	}
 	for _, f := range head.Failing {
 		rec.Failing = append(rec.Failing, Failing{tree.Path(f.Path), string(f.Class), string(f.Text), f.Since, f.Tries, f.Told})
