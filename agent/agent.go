@@ -10,9 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"syncagent/agent/config"
@@ -35,8 +35,9 @@ type Master struct {
 
 	store   *journal.Store
 	spawner *proc.Spawner
-	places  chan struct{} // one a sweep that may run at once
-	slots   *rsync.Slots  // of bulk runs and of connections that wait
+	places  *rsync.Slots // one a sweep that may run at once
+	slots   *rsync.Slots // of sweeps, bulk runs and connections that wait
+	targets atomic.Int64 // replicas that run
 
 	mu      sync.Mutex
 	config  *config.Master
@@ -112,8 +113,7 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 	} else if n > 0 {
 		m.log.Warn("ended rsync runs that a killed agent left behind", "processes", n)
 	}
-	m.slots = rsync.NewSlots(workers(m.config.Workers))
-	m.places = make(chan struct{}, max(1, m.config.Sweep.Concurrency))
+	m.slots, m.places = rsync.NewSlots(workers(m.config)), rsync.NewSlots(sweepsAtOnce(m.config))
 	// Replicas end their runs themselves, so the spawner outlives them.
 	return spawning(ctx, record, priority(m.config), func(ctx context.Context, s *proc.Spawner) error {
 		m.spawner = s
@@ -166,6 +166,7 @@ func (m *Master) startModule(ctx context.Context, mod config.Module) {
 func (m *Master) startReplica(ctx context.Context, s *Source, t config.Target) {
 	r := m.newReplica(s, t)
 	s.attach(r)
+	m.targets.Add(1)
 	m.crew.start(ctx, replicaKey(s.module.Name, t.Name), r.Run)
 }
 
@@ -184,6 +185,7 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 		Count:   s.guard.count,
 		Size:    s.guard.size(),
 		Sees:    s.sees,
+		Spread:  m.spread,
 		Until:   s.seenUntil,
 		Pushed:  s.hooks.push,
 	}
@@ -211,6 +213,7 @@ func (m *Master) void() (*os.File, error) {
 
 func (m *Master) stopReplica(s *Source, t config.Target) {
 	s.detach(t.Name)
+	m.targets.Add(-1)
 	m.crew.stop(replicaKey(s.module.Name, t.Name))
 }
 
@@ -285,6 +288,8 @@ func (m *Master) Reload(ctx context.Context, next *config.Master) error {
 	m.mu.Lock()
 	m.config = next
 	m.mu.Unlock()
+	m.slots.Resize(workers(next))
+	m.places.Resize(sweepsAtOnce(next))
 	m.setStateHooks(ctx, next.OnState)
 	want := map[string]config.Module{}
 	for _, mod := range modules {
@@ -331,6 +336,7 @@ func sameSource(a, b config.Module) bool {
 	a.Rules, b.Rules = nil, nil
 	rules = rules && a.SweepRules.Equal(b.SweepRules)
 	a.SweepRules, b.SweepRules = nil, nil
+	a.Sweep.Concurrency, b.Sweep.Concurrency = 0, 0 // counts for all modules together
 	return rules && reflect.DeepEqual(a, b)
 }
 
@@ -380,14 +386,6 @@ func (m *Master) forget(module, target string) {
 func priority(c *config.Master) proc.Priority {
 	class := map[string]proc.IOClass{"best-effort": proc.IOBestEffort, "idle": proc.IOIdle}
 	return proc.Priority{Nice: c.Nice, IO: class[c.Ionice]}
-}
-
-// workers is how many rsync processes there may be beside the live ones.
-func workers(configured int) int {
-	if configured > 0 {
-		return configured
-	}
-	return runtime.NumCPU()*2 + 2
 }
 
 // Snapshot tells the state of everything.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"syncagent/agent/journal"
@@ -72,6 +73,8 @@ type fakeSlave struct {
 	closed   tree.Path     // a directory of the master that cannot be read
 	telling  time.Duration // how long Compare takes to tell what it has found
 	carrying time.Duration // how long a bulk run takes
+	halves   time.Duration // how long Compare takes to see the first entries, and the rest
+	first    int64         // how many these are
 	flying   []rsync.Batch // runs under way
 	collided string        // two of them that overlapped, or what else must never happen
 
@@ -317,7 +320,15 @@ func (f *fakeSlave) Victims(ctx context.Context, dir *os.File, gone []tree.Path)
 	return list, nil
 }
 
-func (f *fakeSlave) Compare(ctx context.Context, dir *os.File, deep []tree.Path, _ bool) (rsync.Diff, error) {
+func (f *fakeSlave) Compare(ctx context.Context, dir *os.File, deep []tree.Path, _ bool, seen *atomic.Int64) (rsync.Diff, error) {
+	f.mu.Lock()
+	halves := f.halves
+	f.mu.Unlock()
+	if seen != nil && halves > 0 {
+		time.Sleep(halves)
+		seen.Add(f.first)
+		time.Sleep(halves)
+	}
 	if err := f.wait(ctx); err != nil {
 		return rsync.Diff{}, err
 	}

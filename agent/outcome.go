@@ -207,6 +207,7 @@ func (r *Replica) recovered(now time.Time) {
 		r.log.Info("target takes changes again")
 		poke(r.sweepUp)
 		poke(r.bulk.wake)
+		r.stagger(now)
 	}
 	r.outage = outage{}
 	r.counts.lastSuccess = now

@@ -101,7 +101,13 @@ func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 // syncDry compares and changes nothing.
 func (r *Replica) syncDry(ctx context.Context) status.SyncUpdate {
 	u := status.SyncUpdate{Module: r.module.Name, Target: r.target.Name, Done: true, State: status.Sweeping}
-	d, err := r.compare(ctx, false, nil)
+	release, ok := r.sweepPlace(ctx)
+	if !ok {
+		u.Error = ctx.Err().Error()
+		return u
+	}
+	d, err := r.compare(ctx, false, nil, nil)
+	release()
 	if err != nil {
 		u.Error = err.Error()
 		return u

@@ -76,7 +76,7 @@ func compareOnce(ctx context.Context, c MasterConfig, s *proc.Spawner, m config.
 	}
 	defer r.Close()
 	client := rsync.New(rsync.Config{Bin: c.Rsync, Source: m.Path, Dest: destOf(t), Options: optionsOf(m, t), Spawner: s, Log: c.Log})
-	return client.Compare(ctx, r.Dir(), []tree.Path{tree.Root}, checksum)
+	return client.Compare(ctx, r.Dir(), []tree.Path{tree.Root}, checksum, nil)
 }
 
 // spawning runs work with a spawner, which outlives it.

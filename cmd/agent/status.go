@@ -130,6 +130,10 @@ func targetNotes(m status.Module, t status.Target) []string {
 		}
 		list = append(list, fmt.Sprintf("%s on %s: %s%s", m.Name, t.Name, t.LastError, next))
 	}
+	if t.Sweep.Running && t.Sweep.Of > 0 {
+		list = append(list, fmt.Sprintf("%s on %s: a sweep has compared %d of %d entries, about %s to go", m.Name, t.Name,
+			t.Sweep.Entries, t.Sweep.Of, time.Duration(t.Sweep.ETASeconds)*time.Second))
+	}
 	if !t.Drift.At.IsZero() {
 		list = append(list, fmt.Sprintf("%s on %s: a sweep at %s found changes that somebody else made there: %d differed, %d were extra",
 			m.Name, t.Name, stamp(t.Drift.At), t.Drift.Differ, t.Drift.Extra))
