@@ -25,13 +25,15 @@ import (
 
 // Master is the running master: every module's source and every replica.
 type Master struct {
-	version string
-	rsync   string // the rsync binary
-	log     *slog.Logger
-	crew    *crew
-	after   *crew         // hooks, which end after all that pushes
-	started chan struct{} // closed when every module was started
-	ready   chan struct{}
+	version     string
+	rsync       string // the rsync binary
+	machineFile string // names the host
+	machine     string // so guards know it; set by with
+	log         *slog.Logger
+	crew        *crew
+	after       *crew         // hooks, which end after all that pushes
+	started     chan struct{} // closed when every module was started
+	ready       chan struct{}
 
 	store   *journal.Store
 	spawner *proc.Spawner
@@ -52,13 +54,14 @@ type MasterConfig struct {
 	Config  *config.Master
 	Version string
 	Rsync   string // the rsync binary, "" finds it
+	Machine string // the file that names the host, "" is machine-id(5)'s
 	Log     *slog.Logger
 }
 
 // NewMaster returns a master that does nothing until Run.
 func NewMaster(c MasterConfig) *Master {
 	return &Master{
-		version: c.Version, rsync: c.Rsync, log: c.Log, config: c.Config,
+		version: c.Version, rsync: c.Rsync, machineFile: cmp.Or(c.Machine, machineIDFile), log: c.Log, config: c.Config,
 		crew: newCrew(), after: newCrew(), started: make(chan struct{}), ready: make(chan struct{}),
 		stateWake: make(chan struct{}, 1),
 	}
@@ -104,9 +107,7 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, m.store.Close()) }()
-	if err := ownState(filepath.Join(m.config.StateDir, "machine"), machineIDFile); err != nil {
-		return err
-	}
+	m.machine = machineOf(m.machineFile)
 	record := recordFile(m.config.StateDir, "master")
 	if n, err := proc.EndLeftovers(record); err != nil {
 		return err
@@ -152,6 +153,7 @@ func (m *Master) list() []*Source {
 // startModule starts a module's source and its replicas.
 func (m *Master) startModule(ctx context.Context, mod config.Module) {
 	s := newSource(mod, m.store, m.log)
+	s.guard.machine = m.machine
 	s.failed = &failedLog{file: filepath.Join(m.config.StateDir, "failed.log")}
 	m.startHooks(ctx, s)
 	m.mu.Lock()

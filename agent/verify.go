@@ -115,6 +115,7 @@ func (m *Master) SyncAlone(ctx context.Context, req status.SyncRequest, tell fun
 // dry run they only learn what the journal knows: running, they would send it.
 func (m *Master) startUnwatched(ctx context.Context, mod config.Module, req status.SyncRequest) error {
 	s := newSource(mod, m.store, m.log)
+	s.guard.machine = m.machine
 	if err := s.guard.load(); err != nil {
 		return err
 	}

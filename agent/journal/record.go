@@ -60,6 +60,8 @@ type Module struct {
 	Path string
 	// Filter holds the rules that were in force.
 	Filter []string
+	// Machine names the host that wrote the record, "" for one without a name.
+	Machine string
 }
 
 // check refuses what a later Load would not accept.
