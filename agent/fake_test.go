@@ -122,7 +122,7 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) (out 
 	f.all(&out, slices.Concat(b.Send, b.Replace, b.Attrs), tree.Content, func(p tree.Path) {
 		if content, there := master[p]; there && content != begun[p] {
 			f.copy(&out, begun, p, b)
-			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content, Class: rsync.Transient, Text: "changed while it was sent"})
+			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content, Class: rsync.Transient, Text: "changed while it was sent", Newer: true})
 			return
 		}
 		f.copy(&out, master, p, b)

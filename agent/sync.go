@@ -58,23 +58,17 @@ func (r *Replica) syncNow(ctx context.Context, checksum bool, tell func(status.S
 	r.mu.Unlock()
 	r.Recover()
 	r.RequestSweep(checksum)
-	for {
+	var u status.SyncUpdate
+	gone := r.follow(ctx, func() bool {
 		r.mu.Lock()
-		u, changed := r.syncState(from, sweeps), r.changed
+		u = r.syncState(from, sweeps)
 		r.mu.Unlock()
 		tell(u)
-		if u.Done {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return
-		case <-r.ended:
-			u.Done, u.Equal, u.Error = true, false, "the target was removed or changed meanwhile: try again"
-			tell(u)
-			return
-		}
+		return u.Done
+	})
+	if gone {
+		u.Done, u.Equal, u.Error = true, false, targetGone
+		tell(u)
 	}
 }
 
