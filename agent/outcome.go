@@ -27,6 +27,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	r.count(w, out, dirty, now)
 	r.confirm(entries, w, dirty)
 	r.tell(entries, w, out.Failed, dirty)
+	r.noteAttempts(w, out.Failed, dirty, now)
 	r.noteSent(entries, dirty, now)
 	for _, p := range out.Differ {
 		if !dirty[p] {

@@ -103,6 +103,7 @@ type Replica struct {
 	remote   remote
 	instance instance // of the daemon that was last asked
 	unsure   unsure
+	attempts *attempts
 	counts   counters
 }
 
@@ -201,6 +202,8 @@ func newReplica(p replicaParts) *Replica {
 		remote:  remote{links: "unknown", owners: "unknown"},
 		sweeps:  sweepState{entries: p.Size},
 		unsure:  unsure{set: tree.NewSet(tree.DefaultCap)},
+
+		attempts: newAttempts(),
 	}
 }
 
