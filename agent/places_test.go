@@ -207,3 +207,18 @@ func TestReloadAppliesWorkersAndConcurrency(t *testing.T) {
 		t.Error("another sweep.concurrency restarts a module")
 	}
 }
+
+// Who waits for a sync is told how far its sweep is while nothing else changes.
+func TestSyncIsToldOfProgress(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(400)
+		b.change(func(s *fakeSlave) { s.halves, s.first = 100*time.Second, 100 })
+		b.start()
+		seen := map[status.Sweep]bool{}
+		b.syncNow(t.Context(), false, func(u status.SyncUpdate) { seen[u.Sweep] = true })
+		if !seen[status.Sweep{Running: true, Entries: 100, Of: 400, ETASeconds: 450}] {
+			t.Errorf("%+v", seen)
+		}
+	})
+}

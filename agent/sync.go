@@ -77,7 +77,7 @@ func (r *Replica) syncNow(ctx context.Context, checksum bool, tell func(status.S
 func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 	u := status.SyncUpdate{
 		Module: r.module.Name, Target: r.target.Name, Pending: r.pending(), Held: r.gate.count(),
-		State: r.state(time.Now()), Equal: r.clean(),
+		State: r.state(time.Now()), Equal: r.clean(), Sweep: r.progress(),
 	}
 	swept := r.sweeps.done > sweeps && !r.sweeps.wanted && !r.sweeps.running
 	settled := r.marked() == 0 && len(r.retries) == r.failingCount()
