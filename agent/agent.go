@@ -384,12 +384,6 @@ func (m *Master) forget(module, target string) {
 	}
 }
 
-// priority is what the rsync processes leave to others.
-func priority(c *config.Master) proc.Priority {
-	class := map[string]proc.IOClass{"best-effort": proc.IOBestEffort, "idle": proc.IOIdle}
-	return proc.Priority{Nice: c.Nice, IO: class[c.Ionice]}
-}
-
 // Snapshot tells the state of everything.
 func (m *Master) Snapshot() status.Snapshot {
 	snap := status.Snapshot{Version: m.version, PID: os.Getpid(), Modules: []status.Module{}}

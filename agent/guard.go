@@ -2,8 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -372,23 +370,6 @@ func (g *guard) count(entries int64) {
 		return
 	}
 	g.entries = entries
-}
-
-func identityDigest(module string, id root.Identity) string {
-	raw, err := json.Marshal(id)
-	if err != nil {
-		return ""
-	}
-	return digest("root", module, string(raw))
-}
-
-// digest names a set of strings briefly.
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // cause returns the innermost error, whose text is short enough for a line.

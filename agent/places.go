@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"syncagent/agent/config"
+	"syncagent/agent/proc"
 	"syncagent/agent/status"
 )
 
@@ -27,6 +28,12 @@ func workers(c *config.Master) int {
 // sweepsAtOnce is how many of them may be sweeps.
 func sweepsAtOnce(c *config.Master) int {
 	return max(1, min(c.Sweep.Concurrency, workers(c)-1))
+}
+
+// priority is what the rsync processes leave to others.
+func priority(c *config.Master) proc.Priority {
+	class := map[string]proc.IOClass{"best-effort": proc.IOBestEffort, "idle": proc.IOIdle}
+	return proc.Priority{Nice: c.Nice, IO: class[c.Ionice]}
 }
 
 // sweepPlace waits for what a comparison needs; ok is false when ctx has ended.
