@@ -388,7 +388,7 @@ func newFakeStore() *fakeStore {
 func (f *fakeStore) Paused(module, target string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.paused[module+"@"+target], f.lost
+	return f.lost == nil && f.paused[module+"@"+target], f.lost
 }
 
 func (f *fakeStore) SetPaused(module, target string, paused bool) error {

@@ -58,7 +58,7 @@ func TestWaitEndsThoughAFileChangesWhileSent(t *testing.T) {
 				}
 				at := time.Now()
 				done, last := b.waiting()
-				time.Sleep(movedLast + time.Second)
+				time.Sleep(time.Second)
 				if !done() {
 					t.Errorf("after %v: %+v", time.Since(at), last())
 				}
