@@ -60,8 +60,9 @@ func TestSweepsOfManyAreSpread(t *testing.T) {
 					b.swept(1)
 					b.start()
 					synctest.Wait()
+					n := b.sweepsSeen()
 					c.due(b)
-					due, n := time.Now(), b.sweepsSeen()
+					due := time.Now()
 					for b.sweepsSeen() == n {
 						time.Sleep(100 * time.Millisecond)
 						synctest.Wait()
