@@ -10,9 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"syncagent/agent/config"
@@ -25,18 +25,21 @@ import (
 
 // Master is the running master: every module's source and every replica.
 type Master struct {
-	version string
-	rsync   string // the rsync binary
-	log     *slog.Logger
-	crew    *crew
-	after   *crew         // hooks, which end after all that pushes
-	started chan struct{} // closed when every module was started
-	ready   chan struct{}
+	version     string
+	rsync       string // the rsync binary
+	machineFile string // names the host
+	machine     string // so guards know it; set by with
+	log         *slog.Logger
+	crew        *crew
+	after       *crew         // hooks, which end after all that pushes
+	started     chan struct{} // closed when every module was started
+	ready       chan struct{}
 
 	store   *journal.Store
 	spawner *proc.Spawner
-	places  chan struct{} // one a sweep that may run at once
-	slots   *rsync.Slots  // of bulk runs and of connections that wait
+	places  *rsync.Slots // one a sweep that may run at once
+	slots   *rsync.Slots // of sweeps, bulk runs and connections that wait
+	targets atomic.Int64 // replicas that run
 
 	mu      sync.Mutex
 	config  *config.Master
@@ -51,13 +54,14 @@ type MasterConfig struct {
 	Config  *config.Master
 	Version string
 	Rsync   string // the rsync binary, "" finds it
+	Machine string // the file that names the host, "" is machine-id(5)'s
 	Log     *slog.Logger
 }
 
 // NewMaster returns a master that does nothing until Run.
 func NewMaster(c MasterConfig) *Master {
 	return &Master{
-		version: c.Version, rsync: c.Rsync, log: c.Log, config: c.Config,
+		version: c.Version, rsync: c.Rsync, machineFile: cmp.Or(c.Machine, machineIDFile), log: c.Log, config: c.Config,
 		crew: newCrew(), after: newCrew(), started: make(chan struct{}), ready: make(chan struct{}),
 		stateWake: make(chan struct{}, 1),
 	}
@@ -103,17 +107,14 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, m.store.Close()) }()
-	if err := ownState(filepath.Join(m.config.StateDir, "machine"), machineIDFile); err != nil {
-		return err
-	}
+	m.machine = machineOf(m.machineFile)
 	record := recordFile(m.config.StateDir, "master")
 	if n, err := proc.EndLeftovers(record); err != nil {
 		return err
 	} else if n > 0 {
 		m.log.Warn("ended rsync runs that a killed agent left behind", "processes", n)
 	}
-	m.slots = rsync.NewSlots(workers(m.config.Workers))
-	m.places = make(chan struct{}, max(1, m.config.Sweep.Concurrency))
+	m.slots, m.places = rsync.NewSlots(workers(m.config)), rsync.NewSlots(sweepsAtOnce(m.config))
 	// Replicas end their runs themselves, so the spawner outlives them.
 	return spawning(ctx, record, priority(m.config), func(ctx context.Context, s *proc.Spawner) error {
 		m.spawner = s
@@ -152,6 +153,7 @@ func (m *Master) list() []*Source {
 // startModule starts a module's source and its replicas.
 func (m *Master) startModule(ctx context.Context, mod config.Module) {
 	s := newSource(mod, m.store, m.log)
+	s.guard.machine = m.machine
 	s.failed = &failedLog{file: filepath.Join(m.config.StateDir, "failed.log")}
 	m.startHooks(ctx, s)
 	m.mu.Lock()
@@ -166,6 +168,7 @@ func (m *Master) startModule(ctx context.Context, mod config.Module) {
 func (m *Master) startReplica(ctx context.Context, s *Source, t config.Target) {
 	r := m.newReplica(s, t)
 	s.attach(r)
+	m.targets.Add(1)
 	m.crew.start(ctx, replicaKey(s.module.Name, t.Name), r.Run)
 }
 
@@ -176,7 +179,7 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 		Spawner: m.spawner, Log: m.log, Slots: m.slots,
 	})
 	parts := replicaParts{
-		Module: s.module, Target: t, Root: s, Store: m.store, Places: m.places, Slots: m.slots, Log: m.log,
+		Module: s.module, Target: t, Root: s, Store: m.store, Pauses: m.store, Places: m.places, Slots: m.slots, Log: m.log,
 		Slave:   client,
 		Probe:   func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
 		Void:    m.void,
@@ -184,6 +187,7 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 		Count:   s.guard.count,
 		Size:    s.guard.size(),
 		Sees:    s.sees,
+		Spread:  m.spread,
 		Until:   s.seenUntil,
 		Pushed:  s.hooks.push,
 	}
@@ -211,6 +215,7 @@ func (m *Master) void() (*os.File, error) {
 
 func (m *Master) stopReplica(s *Source, t config.Target) {
 	s.detach(t.Name)
+	m.targets.Add(-1)
 	m.crew.stop(replicaKey(s.module.Name, t.Name))
 }
 
@@ -285,6 +290,8 @@ func (m *Master) Reload(ctx context.Context, next *config.Master) error {
 	m.mu.Lock()
 	m.config = next
 	m.mu.Unlock()
+	m.slots.Resize(workers(next))
+	m.places.Resize(sweepsAtOnce(next))
 	m.setStateHooks(ctx, next.OnState)
 	want := map[string]config.Module{}
 	for _, mod := range modules {
@@ -331,6 +338,7 @@ func sameSource(a, b config.Module) bool {
 	a.Rules, b.Rules = nil, nil
 	rules = rules && a.SweepRules.Equal(b.SweepRules)
 	a.SweepRules, b.SweepRules = nil, nil
+	a.Sweep.Concurrency, b.Sweep.Concurrency = 0, 0 // counts for all modules together
 	return rules && reflect.DeepEqual(a, b)
 }
 
@@ -374,20 +382,6 @@ func (m *Master) forget(module, target string) {
 	if err := m.store.RemoveTarget(module, target); err != nil {
 		m.log.Warn("journal of a removed target cannot be removed", "module", module, "target", target, "error", err)
 	}
-}
-
-// priority is what the rsync processes leave to others.
-func priority(c *config.Master) proc.Priority {
-	class := map[string]proc.IOClass{"best-effort": proc.IOBestEffort, "idle": proc.IOIdle}
-	return proc.Priority{Nice: c.Nice, IO: class[c.Ionice]}
-}
-
-// workers is how many rsync processes there may be beside the live ones.
-func workers(configured int) int {
-	if configured > 0 {
-		return configured
-	}
-	return runtime.NumCPU()*2 + 2
 }
 
 // Snapshot tells the state of everything.

@@ -32,6 +32,7 @@
 // # Who waits for whom
 //
 // Marking never blocks and never fails. A replica owns its target: a slow or
-// dead one delays nobody else. Sweeps share a number of places, and long runs the
-// slots that waiting connections give up for them.
+// dead one delays nobody else. Sweeps share a number of places, and with long runs
+// the slots that waiting connections give up for them; one slot is never a sweep's.
+// See places.
 package agent

@@ -100,7 +100,7 @@ func (r *Replica) explain(p tree.Path) status.ExplainedTarget {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	t := status.ExplainedTarget{Name: r.target.Name, State: r.state(now), LastSuccess: status.Time{Time: r.counts.lastSuccess}, Where: r.where(p)}
+	t := status.ExplainedTarget{Name: r.target.Name, State: r.state(now), LastSuccess: status.Time{Time: r.counts.lastSuccess}, Where: r.where(p), Last: r.lastAttempt(p)}
 	if f, ok := r.retries[p]; ok {
 		t.Class, t.Error, t.Tries = f.class.String(), f.text, f.tries
 		t.Since, t.Next = status.Time{Time: f.since}, status.Time{Time: f.next}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"syncagent/agent/journal"
@@ -72,6 +73,8 @@ type fakeSlave struct {
 	closed   tree.Path     // a directory of the master that cannot be read
 	telling  time.Duration // how long Compare takes to tell what it has found
 	carrying time.Duration // how long a bulk run takes
+	halves   time.Duration // how long Compare takes to see the first entries, and the rest
+	first    int64         // how many these are
 	flying   []rsync.Batch // runs under way
 	collided string        // two of them that overlapped, or what else must never happen
 
@@ -119,7 +122,7 @@ func (f *fakeSlave) Send(ctx context.Context, dir *os.File, b rsync.Batch) (out 
 	f.all(&out, slices.Concat(b.Send, b.Replace, b.Attrs), tree.Content, func(p tree.Path) {
 		if content, there := master[p]; there && content != begun[p] {
 			f.copy(&out, begun, p, b)
-			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content, Class: rsync.Transient, Text: "changed while it was sent"})
+			out.Failed = append(out.Failed, rsync.Failure{Path: p, What: tree.Content, Class: rsync.Transient, Text: "changed while it was sent", Newer: true})
 			return
 		}
 		f.copy(&out, master, p, b)
@@ -317,7 +320,15 @@ func (f *fakeSlave) Victims(ctx context.Context, dir *os.File, gone []tree.Path)
 	return list, nil
 }
 
-func (f *fakeSlave) Compare(ctx context.Context, dir *os.File, deep []tree.Path, _ bool) (rsync.Diff, error) {
+func (f *fakeSlave) Compare(ctx context.Context, dir *os.File, deep []tree.Path, _ bool, seen *atomic.Int64) (rsync.Diff, error) {
+	f.mu.Lock()
+	halves := f.halves
+	f.mu.Unlock()
+	if seen != nil && halves > 0 {
+		time.Sleep(halves)
+		seen.Add(f.first)
+		time.Sleep(halves)
+	}
 	if err := f.wait(ctx); err != nil {
 		return rsync.Diff{}, err
 	}
@@ -365,11 +376,28 @@ type fakeStore struct {
 	err     error // of every Save
 	loadErr error
 	torn    error // of LoadModule
+	paused  map[string]bool
+	lost    error // of Paused
 	saves   int   // of targets
 }
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{targets: map[string]journal.Target{}, modules: map[string]journal.Module{}}
+	return &fakeStore{targets: map[string]journal.Target{}, modules: map[string]journal.Module{}, paused: map[string]bool{}}
+}
+
+func (f *fakeStore) Paused(module, target string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost == nil && f.paused[module+"@"+target], f.lost
+}
+
+func (f *fakeStore) SetPaused(module, target string, paused bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.paused[module+"@"+target] = paused
+	}
+	return f.err
 }
 
 func (f *fakeStore) LoadTarget(module, target string) (journal.Target, error) {

@@ -1,8 +1,7 @@
 package agent
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,12 +42,15 @@ type guard struct {
 	store  moduleStore
 	log    *slog.Logger
 
+	machine string // this one, "" if it has no name
+
 	mu      sync.Mutex
 	loaded  bool // the journal was read
 	trusted bool // and it knew the module
 	renewed bool // but with another path or other rules
 	known   *root.Identity
 	entries int64
+	owner   string         // the machine whose state it is, "" if none is known
 	offered *root.Identity // what an approval would accept, nil for nothing
 	leftOld uint64         // left, when the root was last seen to hold something
 
@@ -100,6 +102,7 @@ func (g *guard) read() error {
 	case err != nil:
 		return fmt.Errorf("load journal of module %s: %w", g.module, err)
 	}
+	g.owner = rec.Machine
 	g.trusted, g.renewed = true, rec.Path != g.path || !slices.Equal(rec.Filter, g.filter)
 	if rec.Path != g.path {
 		return nil // another tree now stands under this name
@@ -157,8 +160,14 @@ func (g *guard) check(r *root.Root) (*view, error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if why := g.foreign(); why != "" {
+		return nil, g.offer(now, why)
+	}
 	if g.known == nil {
 		return g.adopt(r, now)
+	}
+	if err := g.own(); err != nil {
+		return nil, err
 	}
 	v := &view{Root: r, identity: now}
 	for _, d := range g.known.Compare(now) {
@@ -276,6 +285,9 @@ func (g *guard) offer(now root.Identity, why string) *blockedError {
 
 // adopt makes now the known identity, on disk before anything relies on it.
 func (g *guard) adopt(r *root.Root, now root.Identity) (*view, error) {
+	if g.owner == "" {
+		g.owner = g.machine
+	}
 	if err := g.save(now, g.entries); err != nil {
 		return nil, g.unwritable(err)
 	}
@@ -306,7 +318,7 @@ func (g *guard) save(id root.Identity, entries int64) error {
 	if err != nil {
 		return fmt.Errorf("encode root identity: %w", err)
 	}
-	return g.store.SaveModule(g.module, journal.Module{Identity: raw, Entries: entries, Path: g.path, Filter: g.filter})
+	return g.store.SaveModule(g.module, journal.Module{Identity: raw, Entries: entries, Path: g.path, Filter: g.filter, Machine: g.owner})
 }
 
 // approve accepts the offered identity if it still is what digest names.
@@ -316,7 +328,10 @@ func (g *guard) approve(digest string) (bool, error) {
 	if g.offered == nil || digest != identityDigest(g.module, *g.offered) {
 		return false, nil
 	}
+	before := g.owner
+	g.owner = cmp.Or(g.machine, g.owner)
 	if err := g.save(*g.offered, 0); err != nil {
+		g.owner = before
 		return false, fmt.Errorf("accept root of module %s: %w", g.module, err)
 	}
 	g.known, g.offered, g.entries = g.offered, nil, 0
@@ -355,23 +370,6 @@ func (g *guard) count(entries int64) {
 		return
 	}
 	g.entries = entries
-}
-
-func identityDigest(module string, id root.Identity) string {
-	raw, err := json.Marshal(id)
-	if err != nil {
-		return ""
-	}
-	return digest("root", module, string(raw))
-}
-
-// digest names a set of strings briefly.
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // cause returns the innermost error, whose text is short enough for a line.

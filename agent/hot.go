@@ -39,6 +39,7 @@ type hotFile struct {
 	count       int
 	rest        time.Duration // 0: it is not hot
 	again       bool          // it rested with a mark before it was sent last
+	asked       bool          // somebody waits for it: it does not rest before it was sent
 	what        tree.What     // the mark that rests, if any
 	since       time.Time     // of that mark
 }
@@ -76,7 +77,7 @@ func (h *hot) sent(e root.Entry, now time.Time) (became bool) {
 	case f.rest == 0 && f.count >= hotPushes && now.Sub(f.first) >= h.base:
 		f.rest, became = h.base, true
 	}
-	f.again = false
+	f.again, f.asked = false, false
 	return became
 }
 
@@ -100,7 +101,7 @@ func (h *hot) room(now time.Time) bool {
 // rests reports whether what was looked up has to rest, and then keeps its mark.
 func (h *hot) rests(e root.Entry, since, now time.Time) bool {
 	f := h.files[e.Path]
-	if f == nil || f.rest == 0 || e.State != root.Present || f.ino != e.Stat.Ino || e.Marks > 1 || !now.Before(f.last.Add(f.rest)) {
+	if f == nil || f.rest == 0 || f.asked || e.State != root.Present || f.ino != e.Stat.Ino || e.Marks > 1 || !now.Before(f.last.Add(f.rest)) {
 		return false
 	}
 	h.keep(f, e.What, since)
@@ -125,21 +126,19 @@ func (h *hot) absorbs(p tree.Path, what tree.What) bool {
 	return true
 }
 
-// wake hands out the marks that have rested, or all of them, and
-// returns when the next one has; zero for none.
-func (h *hot) wake(now time.Time, all bool, mark func(tree.Mark, time.Time)) (next time.Time) {
+// wake hands out the marks that have rested, and those that somebody asks for, which
+// were made until some time. It returns when the next one has rested; zero for none.
+func (h *hot) wake(now, asked time.Time, mark func(tree.Mark, time.Time)) (next time.Time) {
 	if h.held == 0 {
 		return time.Time{}
 	}
 	for p, f := range h.files {
+		early := !f.since.After(asked)
 		switch due := f.last.Add(f.rest); {
 		case f.what == 0:
-		case all || !due.After(now):
+		case early || !due.After(now):
 			m, since := tree.Mark{Path: p, What: f.what}, f.since
-			f.what, f.since, f.again = 0, time.Time{}, !all
-			if all {
-				f.last = time.Time{} // it does not rest again before it was sent
-			}
+			f.what, f.since, f.again, f.asked = 0, time.Time{}, !early, early
 			h.held--
 			mark(m, since)
 		default:
@@ -164,10 +163,10 @@ func (h *hot) dirtySince() (first time.Time) {
 	return first
 }
 
-// rested puts back into the set what has rested, and returns when more has. Needs
-// the lock.
-func (r *Replica) rested(now time.Time, all bool) time.Time {
-	return r.hot.wake(now, all, func(m tree.Mark, since time.Time) { r.remark(m.Path, m.What, since) })
+// rested puts back into the set what has rested or is asked for, and returns when more
+// has. Needs the lock.
+func (r *Replica) rested(now, asked time.Time) time.Time {
+	return r.hot.wake(now, asked, func(m tree.Mark, since time.Time) { r.remark(m.Path, m.What, since) })
 }
 
 // noteSent looks after the files that were sent. Needs the lock.

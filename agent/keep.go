@@ -55,12 +55,14 @@ func (r *Replica) save() error {
 }
 
 func (r *Replica) record() journal.Target {
+	r.noteEqual()
 	rec := journal.Target{
 		Remote:        remoteName(r.target),
 		FirstSyncDone: r.sweeps.firstDone,
 		LastSuccess:   r.counts.lastSuccess,
+		InSync:        r.counts.inSync,
+		Oldest:        r.oldest(),
 		Instance:      r.instance.String(),
-		Paused:        r.paused,
 		Open:          !r.closed,
 	}
 	pending, held := tree.NewSet(journal.MaxMarks-1), tree.NewSet(journal.MaxMarks)
@@ -70,12 +72,12 @@ func (r *Replica) record() journal.Target {
 	pending.Restore(slices.Collect(r.unsure.set.All()))
 	for p, t := range r.retries {
 		pending.Mark(p, t.mark.What)
-		rec.Failing = append(rec.Failing, journal.Failing{Path: p, Class: t.class.String(), Text: t.text, Since: t.since, Tries: t.tries})
+		rec.Failing = append(rec.Failing, journal.Failing{Path: p, Class: t.class.String(), Text: t.text, Since: t.since, Tries: t.tries, Told: t.told})
 	}
 	for _, p := range r.gate.paths() {
 		held.Mark(p, tree.Content)
 	}
-	rec.Failing = rec.Failing[:min(len(rec.Failing), shownPaths)]
+	rec.Failing = oldestFailing(rec.Failing)
 	rec.Pending, rec.Held = pending.Take(), held.Take()
 	owed := r.sweeps.wanted && !r.sweeps.scheduled || r.sweeps.running && !r.sweeps.narrow || r.sweeps.partial || r.cut
 	if owed || !r.linksAt.IsZero() || len(r.surplus) > 0 {
@@ -96,6 +98,7 @@ func withSweep(b tree.Batch) tree.Batch {
 // restore takes up what the journal knows. A record about another remote place
 // is no record: the target is a new one.
 func (r *Replica) restore() {
+	r.restorePause()
 	rec, err := r.store.LoadTarget(r.module.Name, r.target.Name)
 	var torn *journal.CorruptError
 	switch {
@@ -105,23 +108,13 @@ func (r *Replica) restore() {
 	case err != nil:
 		r.log.Warn("journal of the target cannot be read, its first sweep holds deletes", "error", err)
 	case rec.Remote != remoteName(r.target):
-		r.keepPause(rec)
 		r.log.Info("target now stands elsewhere, its journal is not used", "was", rec.Remote)
 	case !r.root.trusted(r.target.Name):
-		r.keepPause(rec)
 		r.log.Warn("module's own journal is missing, the target's is not used: its first sweep holds deletes")
 		poke(r.saveUp) // the next start must not believe it either
 	default:
 		r.resume(rec)
 	}
-}
-
-// keepPause takes up the user's word alone: whatever else is new, nothing was to be
-// sent under this name.
-func (r *Replica) keepPause(rec journal.Target) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.paused = rec.Paused
 }
 
 func (r *Replica) resume(rec journal.Target) {
@@ -135,10 +128,10 @@ func (r *Replica) resume(rec journal.Target) {
 		held[m.Path] = 1
 	}
 	r.gate.hold(held, "held before the agent was restarted")
+	r.resumeTimes(rec, time.Now())
 	r.sweeps.firstDone = rec.FirstSyncDone
 	r.counts.lastSuccess = rec.LastSuccess
 	r.instance = parseInstance(rec.Instance)
-	r.paused = rec.Paused
 	if rec.Open { // what was marked after it was written is not in it
 		r.missed()
 	}

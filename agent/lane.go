@@ -51,6 +51,7 @@ type lane struct {
 type flight struct {
 	marks  int
 	since  time.Time // of its oldest mark
+	taken  time.Time // out of the set, before anything was looked at
 	batch  tree.Batch
 	sends  []root.Entry // what it claimed
 	paths  *tree.Set    // of sends and seeds, made when they are first asked for

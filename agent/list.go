@@ -24,7 +24,7 @@ func (r *Replica) list(ctx context.Context, l *lane, v *view, w *work) (found []
 		return nil, nil, nil
 	}
 	w.send.Deep = nil
-	diff, err := r.slave.Compare(ctx, v.Dir(), deep, false)
+	diff, err := r.slave.Compare(ctx, v.Dir(), deep, false, nil)
 	if err != nil {
 		return nil, nil, err
 	}

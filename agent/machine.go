@@ -4,42 +4,46 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 )
 
 // machineIDFile names the host, see machine-id(5).
 const machineIDFile = "/etc/machine-id"
 
-// ownState refuses a state directory that was copied to another machine: two
-// masters that believe to be the same would undo each other's changes on every slave.
-// The file in the state holds a hash, since machine-id(5) asks not to show the id.
-// A host without an id is not told from others.
-func ownState(file, idFile string) error {
+// machineOf returns a name of the host that a module's journal keeps: two masters that
+// believe to be the same would undo each other's changes on every slave. It is a hash,
+// since machine-id(5) asks not to show the id, and "" where there is none, as in an image
+// that has not been booted; such a host is not told from others.
+func machineOf(idFile string) string {
 	id, err := os.ReadFile(idFile)
-	if id = bytes.TrimSpace(id); err != nil || len(id) == 0 {
-		return nil
+	id = bytes.TrimSpace(id)
+	if err != nil || len(id) == 0 || string(id) == "uninitialized" {
+		return ""
 	}
 	sum := sha256.Sum256(append([]byte("syncagent state "), id...))
-	want := hex.EncodeToString(sum[:]) + "\n"
-	got, err := os.ReadFile(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if err := os.WriteFile(file, []byte(want), 0o600); err != nil {
-			return fmt.Errorf("note this machine in its state: %w", err)
-		}
+	return hex.EncodeToString(sum[:])
+}
+
+// foreign refuses a state that was made on another machine, also where
+// root_change accepts any root. Needs the lock.
+func (g *guard) foreign() string {
+	if g.machine == "" || g.owner == "" || g.owner == g.machine {
+		return ""
+	}
+	return fmt.Sprintf("the state of module %s was made on another machine: if this is a clone, stop the agent, empty its state_dir and give it targets of its own; "+
+		"if it took the other's place and that one is off for good, accept it with \"agent approve --module %s\"", g.module, g.module)
+}
+
+// own notes this machine in a state that knows none. Needs the lock.
+func (g *guard) own() error {
+	if g.owner != "" || g.machine == "" {
 		return nil
-	case err != nil:
-		return fmt.Errorf("read whose state it is: %w", err)
-	case len(got) == len(want) && string(got) != want:
-		return fmt.Errorf("the state was made on another machine (%s): if this is a clone, empty its state directory and give it targets of its own; "+
-			"if it took the other's place and that one is off for good, remove this file", file)
-	case string(got) != want: // torn by a crash: it says nothing
-		if err := os.WriteFile(file, []byte(want), 0o600); err != nil {
-			return fmt.Errorf("note this machine in its state: %w", err)
-		}
+	}
+	g.owner = g.machine
+	if err := g.save(*g.known, g.entries); err != nil {
+		g.owner = ""
+		return g.unwritable(err)
 	}
 	return nil
 }

@@ -7,43 +7,50 @@ import (
 	"testing"
 )
 
-// A machine that was cloned with its state does not run on it.
-func TestClonedStateIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	file, id := filepath.Join(dir, "machine"), filepath.Join(dir, "machine-id")
-	is := func(text string) {
+// The state names the machine without showing its id, and a host without one is not
+// told from others.
+func TestStateNamesItsMachine(t *testing.T) {
+	id := filepath.Join(t.TempDir(), "machine-id")
+	is := func(text string) string {
 		t.Helper()
 		if err := os.WriteFile(id, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		return machineOf(id)
 	}
-	if err := ownState(file, id); err != nil {
-		t.Errorf("without an id: %v", err)
+	if none := machineOf(id); none != "" {
+		t.Errorf("without a file: %q", none)
 	}
-	is("abc\n")
-	for range 2 {
-		if err := ownState(file, id); err != nil {
-			t.Errorf("the same machine: %v", err)
-		}
+	if empty, image := is("\n"), is("uninitialized\n"); empty != "" || image != "" {
+		t.Errorf("without an id: %q, %q", empty, image)
 	}
-	is("def\n")
-	if err := ownState(file, id); err == nil || !strings.Contains(err.Error(), file) {
-		t.Errorf("another machine: %v", err)
+	abc := is("abc\n")
+	if strings.Contains(abc, "abc") || is("abc") != abc || is("def\n") == abc {
+		t.Errorf("abc is %q, def %q", abc, is("def\n"))
 	}
-	data, err := os.ReadFile(file)
-	if err != nil || strings.Contains(string(data), "abc") {
-		t.Errorf("the id is shown: %q, %v", data, err)
+
+	g := newGuarded(t, nil)
+	g.write("f")
+	starts := func(machine string) {
+		g.restart()
+		g.guard.machine = machine
 	}
-	if err := os.WriteFile(file, data[:7], 0o600); err != nil {
-		t.Fatal(err)
+	starts("")
+	g.passes() // the state knows none
+	starts("a")
+	g.passes() // and now this one
+	starts("")
+	g.passes()
+	starts("b")
+	g.blocks("another machine")
+	if ok, err := g.guard.approve("else"); ok || err != nil {
+		t.Errorf("approved something else: %v", err)
 	}
-	if err := ownState(file, id); err != nil {
-		t.Errorf("torn: %v", err)
+	g.blocks("another machine")
+	if ok, err := g.guard.approve(g.guard.pending()); !ok || err != nil {
+		t.Errorf("not approved: %v", err)
 	}
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
-	if err := ownState(file, id); err != nil {
-		t.Errorf("after the remedy: %v", err)
-	}
+	g.passes()
+	starts("a")
+	g.blocks("another machine")
 }

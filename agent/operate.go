@@ -31,8 +31,13 @@ func (m *Master) Pause(req status.PauseRequest) []status.Changed {
 	return list
 }
 
-// Pause is SetPaused as soon as the replica has read its journal, which would be
-// written over without what it holds.
+// pauseStore keeps the user's pauses over restarts.
+type pauseStore interface {
+	Paused(module, target string) (bool, error)
+	SetPaused(module, target string, paused bool) error
+}
+
+// Pause is SetPaused as soon as the replica knows whether it was.
 func (r *Replica) Pause(paused bool) error {
 	select {
 	case <-r.begun:
@@ -55,7 +60,20 @@ func (r *Replica) SetPaused(paused bool) error {
 	poke(r.wake)
 	poke(r.bulk.wake)
 	poke(r.sweepUp)
-	return r.save()
+	return r.pauses.SetPaused(r.module.Name, r.target.Name, paused)
+}
+
+// restorePause takes up the user's word, which stands whatever became of the journal
+// and wherever the target stands now. If it cannot be read nothing is sent: a pause
+// too many is seen and ended by the user, one too few sends what was not to go.
+func (r *Replica) restorePause() {
+	paused, err := r.pauses.Paused(r.module.Name, r.target.Name)
+	if err != nil {
+		r.log.Warn("whether the target is paused cannot be read, it is until \"agent resume\"", "error", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.paused = paused || err != nil
 }
 
 // errNothingFails: there is nothing to try again.

@@ -23,10 +23,11 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	down := out.Err != nil && !pathsOnly(out.Err.Class)
 	full := w.bulk && down && out.Err.Class == rsync.DiskFull
 	down = down && !full // what is smaller may still fit
-	dirty := r.refuse(entries, w.since, out.Failed, down, now)
+	dirty := r.refuse(entries, w, out.Failed, down, now)
 	r.count(w, out, dirty, now)
 	r.confirm(entries, w, dirty)
 	r.tell(entries, w, out.Failed, dirty)
+	r.noteAttempts(w, out.Failed, dirty, now)
 	r.noteSent(entries, dirty, now)
 	for _, p := range out.Differ {
 		if !dirty[p] {
@@ -86,7 +87,7 @@ func (r *Replica) doubt() {
 }
 
 // refuse keeps what failed dirty, and returns the paths under which it is kept.
-func (r *Replica) refuse(entries []root.Entry, since time.Time, failed []rsync.Failure, down bool, now time.Time) map[tree.Path]bool {
+func (r *Replica) refuse(entries []root.Entry, w work, failed []rsync.Failure, down bool, now time.Time) map[tree.Path]bool {
 	dirty := make(map[tree.Path]bool, len(failed))
 	if len(failed) == 0 {
 		return dirty
@@ -101,6 +102,10 @@ func (r *Replica) refuse(entries []root.Entry, since time.Time, failed []rsync.F
 	for _, f := range failed {
 		f.What |= marked[f.Path] // a missing directory may come back with content
 		dirty[f.Path] = true
+		since := w.since
+		if f.Newer {
+			since = w.taken
+		}
 		dirty[r.refused(f, since, down, now)] = true
 	}
 	return dirty
@@ -128,6 +133,9 @@ func (r *Replica) refused(f rsync.Failure, since time.Time, down bool, now time.
 		f.Path, f.What = f.Path.Parent(), tree.Deep
 	}
 	t := r.retryOf(f.Path, since)
+	if f.Newer {
+		t.since = since // what was missing before has arrived
+	}
 	first, last := retryFirst, retryLast
 	if f.Class == rsync.Transient {
 		first, last = movedFirst, movedLast
@@ -207,6 +215,7 @@ func (r *Replica) recovered(now time.Time) {
 		r.log.Info("target takes changes again")
 		poke(r.sweepUp)
 		poke(r.bulk.wake)
+		r.stagger(now)
 	}
 	r.outage = outage{}
 	r.counts.lastSuccess = now
@@ -219,7 +228,7 @@ func (r *Replica) recovered(now time.Time) {
 func (r *Replica) Recover() {
 	r.mu.Lock()
 	r.outage.notBefore = time.Time{}
-	r.rested(time.Now(), true)
+	r.rested(time.Now(), time.Now())
 	for p, t := range r.retries {
 		if t.class == rsync.SourceGone {
 			delete(r.retries, p)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,8 +25,9 @@ type Slave interface {
 	Send(ctx context.Context, dir *os.File, b rsync.Batch) rsync.Outcome
 	// Victims lists what deleting the paths would delete.
 	Victims(ctx context.Context, dir *os.File, gone []tree.Path) ([]rsync.Extra, error)
-	// Compare lists what differs below the paths and changes nothing.
-	Compare(ctx context.Context, dir *os.File, deep []tree.Path, checksum bool) (rsync.Diff, error)
+	// Compare lists what differs below the paths and changes nothing. It counts what it
+	// has seen so far in seen, unless that is nil.
+	Compare(ctx context.Context, dir *os.File, deep []tree.Path, checksum bool, seen *atomic.Int64) (rsync.Diff, error)
 }
 
 // targetStore keeps what one target has not confirmed over restarts.
@@ -57,8 +59,10 @@ type Replica struct {
 	slave   Slave
 	probe   func(context.Context) (rsync.Greeting, error)
 	store   targetStore
-	places  chan struct{}               // one a sweep that may run at once, shared
-	slots   *rsync.Slots                // one a run of the bulk lane, shared
+	pauses  pauseStore
+	places  *rsync.Slots                // one a sweep that may run at once, shared
+	slots   *rsync.Slots                // one a run of the bulk lane or a sweep, shared
+	spread  func() time.Duration        // over how long sweeps of all targets begin that are due together
 	warm    func(context.Context) error // keeps connections waiting; nil for none
 	void    func() (*os.File, error)    // opens a directory with nothing in it
 	growing func(tree.Path) []tree.Path // files at and below a path that somebody still writes
@@ -95,9 +99,11 @@ type Replica struct {
 	closed   bool  // it runs no more: what is saved now is all there is
 	tried    int64 // times the target as a whole was found not to take changes
 	sweeps   sweepState
+	seen     atomic.Int64 // entries that the running sweep has compared
 	remote   remote
 	instance instance // of the daemon that was last asked
 	unsure   unsure
+	attempts *attempts
 	counts   counters
 }
 
@@ -142,7 +148,8 @@ type replicaParts struct {
 	Slave   Slave
 	Probe   func(context.Context) (rsync.Greeting, error)
 	Store   targetStore
-	Places  chan struct{}
+	Pauses  pauseStore
+	Places  *rsync.Slots
 	Slots   *rsync.Slots
 	Warm    func(context.Context) error
 	Void    func() (*os.File, error)
@@ -150,6 +157,7 @@ type replicaParts struct {
 	Count   func(int64)
 	Size    int64 // entries of the module as far as known, for the brake
 	Sees    func() bool
+	Spread  func() time.Duration
 	Until   func() time.Time
 	Log     *slog.Logger
 	Pushed  func(func() []hook.Event)
@@ -163,6 +171,7 @@ func newReplica(p replicaParts) *Replica {
 		slave:   p.Slave,
 		probe:   p.Probe,
 		store:   p.Store,
+		pauses:  p.Pauses,
 		places:  p.Places,
 		slots:   p.Slots,
 		warm:    p.Warm,
@@ -171,6 +180,7 @@ func newReplica(p replicaParts) *Replica {
 		pushed:  p.Pushed,
 		counted: p.Count,
 		sees:    p.Sees,
+		spread:  p.Spread,
 
 		seenUntil: p.Until,
 
@@ -192,6 +202,8 @@ func newReplica(p replicaParts) *Replica {
 		remote:  remote{links: "unknown", owners: "unknown"},
 		sweeps:  sweepState{entries: p.Size},
 		unsure:  unsure{set: tree.NewSet(tree.DefaultCap)},
+
+		attempts: newAttempts(),
 	}
 }
 

@@ -19,16 +19,17 @@ import (
 
 // lab is a master in this process and real rsync daemons as its slaves.
 type lab struct {
-	t      *testing.T
-	root   string // the master's tree
-	dir    string
-	slaves []*rsyncdtest.Daemon
-	yaml   string // module settings
-	wire   string // more keys of each target
-	top    string // more keys of the top level
-	log    *os.File
-	master *agent.Master
-	stop   func()
+	t       *testing.T
+	root    string // the master's tree
+	dir     string
+	slaves  []*rsyncdtest.Daemon
+	yaml    string // module settings
+	wire    string // more keys of each target
+	top     string // more keys of the top level
+	machine string // the file that names the host
+	log     *os.File
+	master  *agent.Master
+	stop    func()
 }
 
 // newLab sets up slaves of one module "data"; start starts the master.
@@ -102,7 +103,7 @@ func (l *lab) start(before ...func(*agent.Master)) {
 	l.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	l.master = agent.NewMaster(agent.MasterConfig{Config: l.config(), Version: "test", Rsync: rsyncdtest.Rsync(l.t), Log: log})
+	l.master = agent.NewMaster(agent.MasterConfig{Config: l.config(), Version: "test", Rsync: rsyncdtest.Rsync(l.t), Machine: l.machine, Log: log})
 	for _, do := range before {
 		do(l.master)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -28,7 +29,9 @@ type rig struct {
 	module config.Module
 	target config.Target
 	probe  func(context.Context) (rsync.Greeting, error)
-	places chan struct{}
+	places *rsync.Slots
+	slots  *rsync.Slots
+	spread time.Duration // over which sweeps of many begin
 	sees   func() bool
 	heavy  int // entries that make a subtree heavy, 0 for the default
 	*Replica
@@ -51,7 +54,7 @@ func newRig(t *testing.T, change func(*config.Module)) *rig {
 		slave:  &fakeSlave{has: entries{}, refuse: map[tree.Path]rsync.Class{}},
 		target: config.Target{Name: "s1", Host: "h", Port: 873, Module: "data"},
 		probe:  func(ctx context.Context) (rsync.Greeting, error) { return rsync.Greeting{}, ctx.Err() },
-		places: make(chan struct{}, 2),
+		places: rsync.NewSlots(2), slots: rsync.NewSlots(3),
 	}
 	b.root = &fakeRoot{dir: b.dir}
 	b.module = config.Module{Name: "data", Path: b.dir, Delete: true, Settings: config.NewMaster().Settings}
@@ -80,10 +83,11 @@ func (b *rig) rules(lines []string) *filter.Rules {
 // again.
 func (b *rig) renew() {
 	b.Replica = newReplica(replicaParts{
-		Module: b.module, Target: b.target, Root: b.root, Slave: b.slave, Store: b.store, Places: b.places, Slots: rsync.NewSlots(1),
+		Module: b.module, Target: b.target, Root: b.root, Slave: b.slave, Store: b.store, Pauses: b.store, Places: b.places, Slots: b.slots,
 		Probe:   func(ctx context.Context) (rsync.Greeting, error) { return b.prober()(ctx) },
 		Void:    func() (*os.File, error) { return os.Open(b.TempDir()) },
 		Growing: func(tree.Path) []tree.Path { return nil },
+		Spread:  func() time.Duration { return b.spread },
 		Count:   func(int64) {}, Sees: func() bool { return b.sees == nil || b.sees() }, Log: slog.New(slog.DiscardHandler),
 	})
 	if b.heavy > 0 {

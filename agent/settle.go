@@ -101,7 +101,7 @@ func (r *Replica) due(l *lane, now time.Time) (wait time.Duration, some, burst b
 
 // liveDue returns when the live lane has something to do. Needs the lock.
 func (r *Replica) liveDue(now time.Time) (next time.Time, burst bool) {
-	next = earliest(r.recall(now), r.rested(now, false))
+	next = earliest(r.recall(now), r.rested(now, time.Time{}))
 	if r.set.Len()+len(r.surplus) > 0 {
 		return r.marks.leaves(r.module.Settle), true
 	}
@@ -136,12 +136,13 @@ func (r *Replica) take(l *lane) (b tree.Batch, at time.Time) {
 		b, rest = r.takeSurplus(b)
 		r.gate.exempt = 0
 	}
-	l.flight = flight{marks: len(b), since: since, batch: b}
+	at = time.Now()
+	l.flight = flight{marks: len(b), since: since, taken: at, batch: b}
 	r.pushes++
 	if !rest {
 		l.marks = settling{}
 	}
-	return b, time.Now()
+	return b, at
 }
 
 // takeSurplus adds a portion of what is surplus, and reports whether there is

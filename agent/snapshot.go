@@ -42,7 +42,7 @@ func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 		oldest = earliest(oldest, r.seenUntil())
 	}
 	if !oldest.IsZero() {
-		t.OldestPending = now.Sub(oldest).Seconds()
+		t.OldestPending = max(0, now.Sub(oldest)).Seconds() // the clock may have been set back since a restart
 	}
 	inSync := r.counts.inSync
 	if r.clean() && blocked == "" && !(unsettled && r.seenUntil == nil) {

@@ -25,6 +25,7 @@ type work struct {
 	back    map[tree.Path]bool // put back until their file system is mounted again
 	missing map[tree.Path]bool
 	since   time.Time   // of the batch's oldest mark
+	taken   time.Time   // when the batch was, before it was looked up
 	bulk    bool        // it is the bulk lane's
 	linked  []root.Stat // files of several names that changed
 }
@@ -132,7 +133,7 @@ func (w *work) idle() bool {
 
 // sort says of each entry what has to be done about it.
 func (r *Replica) sort(l *lane, v *view, entries []root.Entry) work {
-	w := work{back: map[tree.Path]bool{}, missing: map[tree.Path]bool{}, since: l.flight.since, bulk: l == r.bulk}
+	w := work{back: map[tree.Path]bool{}, missing: map[tree.Path]bool{}, since: l.flight.since, taken: l.flight.taken, bulk: l == r.bulk}
 	w.send.Bulk, w.send.Leave = w.bulk, l.flight.leave
 	w.send.Seeds = l.flight.seeds
 	for _, e := range entries {

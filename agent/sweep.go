@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"syncagent/agent/filter"
 	"syncagent/agent/rsync"
-	"syncagent/agent/status"
 	"syncagent/agent/tree"
 )
 
@@ -16,6 +16,8 @@ import (
 type sweepState struct {
 	wanted    bool      // one is asked for and not done
 	scheduled bool      // ... by the schedule alone
+	asked     bool      // ... by the user, who waits for it
+	after     time.Time // the wanted one does not begin before, see stagger
 	narrow    bool      // the running one leaves out what sweep.filter excludes
 	missed    time.Time // since when the wanted one has to find changes; zero when none is known to be missed
 	finding   time.Time // the same of the running one
@@ -37,7 +39,7 @@ type sweepState struct {
 func (r *Replica) RequestSweep(checksum bool) {
 	r.mu.Lock()
 	r.noteEqual()
-	r.sweeps.wanted, r.sweeps.scheduled = true, false
+	r.sweeps.wanted, r.sweeps.scheduled, r.sweeps.asked = true, false, true
 	r.sweeps.checksum = r.sweeps.checksum || checksum
 	r.mu.Unlock()
 	poke(r.sweepUp)
@@ -95,24 +97,23 @@ func (r *Replica) sweepDue(now time.Time) (wait time.Duration, some bool) {
 		if r.linksAt.IsZero() {
 			return 0, false
 		}
-		return r.linksAt.Sub(now), true
+		return latest(r.linksAt, r.sweeps.after).Sub(now), true
 	}
-	return max(0, r.outage.notBefore.Sub(now)), true
+	return max(0, r.sweepAt().Sub(now)), true
 }
 
 // sweep compares once. If it cannot, it stays wanted and the target pauses.
 func (r *Replica) sweep(ctx context.Context) {
-	select {
-	case r.places <- struct{}{}:
-		defer func() { <-r.places }()
-	case <-ctx.Done():
+	release, ok := r.sweepPlace(ctx)
+	if !ok {
 		return
 	}
+	defer release()
 	if _, some := r.sweepDue(time.Now()); !some {
 		return // paused while it waited for its place
 	}
 	checksum := r.sweepStart()
-	diff, err := r.compare(ctx, checksum, r.sweepRules())
+	diff, err := r.compare(ctx, checksum, r.sweepRules(), &r.seen)
 	if err == nil {
 		r.counted(int64(diff.Entries))
 	}
@@ -143,6 +144,8 @@ func (r *Replica) sweepStart() (checksum bool) {
 	r.sweeps.scheduled = false
 	r.sweeps.wanted, r.sweeps.checksum, r.sweeps.running = false, false, true
 	r.sweeps.missed, r.sweeps.finding = time.Time{}, r.sweeps.missed
+	r.sweeps.asked, r.sweeps.after = false, time.Time{}
+	r.seen.Store(0)
 	r.sweeps.copied = nil
 	r.linksAt, r.links.swept = time.Time{}, time.Now()
 	r.cut = false
@@ -156,7 +159,7 @@ func (r *Replica) sweepStart() (checksum bool) {
 
 // compare lists what differs, without what lies on lost mount points and what the
 // rules leave out; nil leaves out nothing.
-func (r *Replica) compare(ctx context.Context, checksum bool, rules *filter.Rules) (rsync.Diff, error) {
+func (r *Replica) compare(ctx context.Context, checksum bool, rules *filter.Rules, seen *atomic.Int64) (rsync.Diff, error) {
 	v, err := r.root.open()
 	if err != nil {
 		return rsync.Diff{}, err
@@ -166,7 +169,7 @@ func (r *Replica) compare(ctx context.Context, checksum bool, rules *filter.Rule
 		return rsync.Diff{}, err
 	}
 	r.log.Debug("sweep starts", "checksum", checksum)
-	diff, err := r.slave.Compare(ctx, v.Dir(), []tree.Path{tree.Root}, checksum)
+	diff, err := r.slave.Compare(ctx, v.Dir(), []tree.Path{tree.Root}, checksum, seen)
 	if err != nil {
 		return rsync.Diff{}, err
 	}
@@ -286,18 +289,6 @@ func differs(c rsync.Change) tree.What {
 		return tree.Attrs
 	}
 	return tree.Content
-}
-
-// progress is the sweep as status shows it.
-func (r *Replica) progress() status.Sweep {
-	s := status.Sweep{Running: r.sweeps.running}
-	if s.Running {
-		s.Of = r.sweeps.entries
-		// as long as the last one, rounded up: rsync does not say how far it is
-		left := r.links.took - time.Since(r.links.swept)
-		s.ETASeconds = int64(max(0, left+time.Second-1) / time.Second)
-	}
-	return s
 }
 
 // watched says that every change is marked from now on. Whatever changed

@@ -28,8 +28,8 @@ func TestSweepEndsWithItsContext(t *testing.T) {
 func TestSweepWaitsForAPlaceAndEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)
-		b.places <- struct{}{}
-		b.places <- struct{}{}
+		b.must(b.places.Acquire(b.Context()))
+		b.must(b.places.Acquire(b.Context()))
 		b.start()
 		b.RequestSweep(false)
 		synctest.Wait()
@@ -43,8 +43,8 @@ func TestSweepWaitsForAPlaceAndEnds(t *testing.T) {
 func TestLiveDoesNotWaitForSweeps(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newRig(t, nil)
-		b.places <- struct{}{}
-		b.places <- struct{}{}
+		b.must(b.places.Acquire(b.Context()))
+		b.must(b.places.Acquire(b.Context()))
 		b.write("f", "1")
 		b.start()
 		b.RequestSweep(false)

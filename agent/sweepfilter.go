@@ -19,6 +19,9 @@ func (r *Replica) scheduleSweep(checksum bool) {
 	r.mu.Lock()
 	r.noteEqual()
 	r.sweeps.scheduled = r.sweeps.scheduled || !r.sweeps.wanted
+	if !r.sweeps.wanted {
+		r.stagger(time.Now())
+	}
 	r.sweeps.wanted = true
 	r.sweeps.checksum = r.sweeps.checksum || checksum
 	r.mu.Unlock()

@@ -58,23 +58,17 @@ func (r *Replica) syncNow(ctx context.Context, checksum bool, tell func(status.S
 	r.mu.Unlock()
 	r.Recover()
 	r.RequestSweep(checksum)
-	for {
+	var u status.SyncUpdate
+	gone := r.follow(ctx, func() bool {
 		r.mu.Lock()
-		u, changed := r.syncState(from, sweeps), r.changed
+		u = r.syncState(from, sweeps)
 		r.mu.Unlock()
 		tell(u)
-		if u.Done {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return
-		case <-r.ended:
-			u.Done, u.Equal, u.Error = true, false, "the target was removed or changed meanwhile: try again"
-			tell(u)
-			return
-		}
+		return u.Done
+	})
+	if gone {
+		u.Done, u.Equal, u.Error = true, false, targetGone
+		tell(u)
 	}
 }
 
@@ -83,7 +77,7 @@ func (r *Replica) syncNow(ctx context.Context, checksum bool, tell func(status.S
 func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 	u := status.SyncUpdate{
 		Module: r.module.Name, Target: r.target.Name, Pending: r.pending(), Held: r.gate.count(),
-		State: r.state(time.Now()), Equal: r.clean(),
+		State: r.state(time.Now()), Equal: r.clean(), Sweep: r.progress(),
 	}
 	swept := r.sweeps.done > sweeps && !r.sweeps.wanted && !r.sweeps.running
 	settled := r.marked() == 0 && len(r.retries) == r.failingCount()
@@ -101,7 +95,13 @@ func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 // syncDry compares and changes nothing.
 func (r *Replica) syncDry(ctx context.Context) status.SyncUpdate {
 	u := status.SyncUpdate{Module: r.module.Name, Target: r.target.Name, Done: true, State: status.Sweeping}
-	d, err := r.compare(ctx, false, nil)
+	release, ok := r.sweepPlace(ctx)
+	if !ok {
+		u.Error = ctx.Err().Error()
+		return u
+	}
+	d, err := r.compare(ctx, false, nil, nil)
+	release()
 	if err != nil {
 		u.Error = err.Error()
 		return u

@@ -76,7 +76,7 @@ func compareOnce(ctx context.Context, c MasterConfig, s *proc.Spawner, m config.
 	}
 	defer r.Close()
 	client := rsync.New(rsync.Config{Bin: c.Rsync, Source: m.Path, Dest: destOf(t), Options: optionsOf(m, t), Spawner: s, Log: c.Log})
-	return client.Compare(ctx, r.Dir(), []tree.Path{tree.Root}, checksum)
+	return client.Compare(ctx, r.Dir(), []tree.Path{tree.Root}, checksum, nil)
 }
 
 // spawning runs work with a spawner, which outlives it.
@@ -115,6 +115,7 @@ func (m *Master) SyncAlone(ctx context.Context, req status.SyncRequest, tell fun
 // dry run they only learn what the journal knows: running, they would send it.
 func (m *Master) startUnwatched(ctx context.Context, mod config.Module, req status.SyncRequest) error {
 	s := newSource(mod, m.store, m.log)
+	s.guard.machine = m.machine
 	if err := s.guard.load(); err != nil {
 		return err
 	}

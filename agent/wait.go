@@ -117,26 +117,44 @@ func (s *Source) watches() *watch.Watcher {
 	return s.watcher
 }
 
-// await returns when nothing that was marked until a moment is unconfirmed.
+// await returns when nothing that was marked until a moment is unconfirmed. What
+// rests, or pauses since it changed while it was sent, is sent for it once.
 func (r *Replica) await(ctx context.Context, at time.Time, tell func(status.WaitUpdate)) {
-	for {
-		r.mu.Lock()
-		changed := r.changed
-		r.mu.Unlock()
-		u := r.waitState(at)
+	var u status.WaitUpdate
+	r.hurryMoved(at)
+	gone := r.follow(ctx, func() bool {
+		r.hurryResting(at)
+		u = r.waitState(at)
 		tell(u)
-		if u.Done {
-			return
+		return u.Done
+	})
+	if gone {
+		u.Waiting = targetGone
+		tell(u)
+	}
+}
+
+// hurryMoved tries what changed while it was sent at once.
+func (r *Replica) hurryMoved(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p, t := range r.retries {
+		if t.class == rsync.Transient && !t.next.IsZero() && !t.since.After(at) {
+			t.next = time.Time{}
+			r.mark(p, t.mark.What)
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return
-		case <-r.ended:
-			u.Waiting = "the target was removed or changed meanwhile: try again"
-			tell(u)
-			return
-		}
+	}
+	poke(r.wake)
+}
+
+// hurryResting hands out what rests. A file may come to rest while somebody waits for
+// it, so this is done again at each change.
+func (r *Replica) hurryResting(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hot.held > 0 {
+		r.rested(time.Now(), at)
+		poke(r.wake)
 	}
 }
 

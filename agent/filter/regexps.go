@@ -27,22 +27,13 @@ type expression struct {
 // Rsync cannot be told of them: who runs it with Args must see to it that
 // nothing it finds by itself is sent or deleted.
 func (r *Rules) WithRegexps(texts []string) (*Rules, error) {
-	both := &Rules{}
+	regexps, err := compileAll(texts, compileRegexp)
+	if err != nil {
+		return nil, err
+	}
+	both := &Rules{regexps: regexps}
 	if r != nil {
 		both.rules = r.rules
-	}
-	var faults []error
-	for i, text := range texts {
-		e, fault := compileRegexp(text)
-		if fault != nil {
-			fault.Index, fault.Rule = i, text
-			faults = append(faults, fault)
-			continue
-		}
-		both.regexps = append(both.regexps, e)
-	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
 	}
 	return both, nil
 }

@@ -24,21 +24,30 @@ type rule struct {
 // Compile reads one rule a line. Its error joins a *SyntaxError for every line
 // at fault.
 func Compile(lines []string) (*Rules, error) {
-	r := &Rules{rules: make([]rule, 0, len(lines))}
+	rules, err := compileAll(lines, parse)
+	if err != nil {
+		return nil, err
+	}
+	return &Rules{rules: rules}, nil
+}
+
+// compileAll compiles each text and numbers those at fault.
+func compileAll[T any](texts []string, compile func(string) (T, *SyntaxError)) ([]T, error) {
+	list := make([]T, 0, len(texts))
 	var faults []error
-	for i, line := range lines {
-		parsed, fault := parse(line)
+	for i, text := range texts {
+		one, fault := compile(text)
 		if fault != nil {
-			fault.Index, fault.Rule = i, line
+			fault.Index, fault.Rule = i, text
 			faults = append(faults, fault)
 			continue
 		}
-		r.rules = append(r.rules, parsed)
+		list = append(list, one)
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	return r, nil
+	return list, nil
 }
 
 // Excludes reports whether p or one of the directories above it is excluded;

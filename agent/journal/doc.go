@@ -14,6 +14,7 @@
 //	                        holds the holder's process id
 //	MODULE.module           record of a module
 //	MODULE@TARGET.target    record of a module x target
+//	MODULE@TARGET.paused    the user wants nothing sent there; see SetPaused
 //	*.corrupt               a record that could not be read; one generation is kept
 //	*.tmp                   left by a crash, removed by the next Open
 //

@@ -37,8 +37,9 @@ func sample() Target {
 		Held:          tree.Batch{m("old", tree.Content)},
 		FirstSyncDone: true,
 		LastSuccess:   time.Date(2026, 11, 22, 10, 0, 0, 5, time.UTC),
-		Failing:       []Failing{{"x\x80", "partial", "permission denied \xfe", time.Unix(1, 2).UTC(), 3}},
-		MOTD:          "hello\n", Instance: "i1",
+		InSync:        time.Date(2026, 11, 22, 10, 1, 0, 6, time.UTC), Oldest: time.Unix(7, 8).UTC(),
+		Failing: []Failing{{"x\x80", "partial", "permission denied \xfe", time.Unix(1, 2).UTC(), 3, true}},
+		MOTD:    "hello\n", Instance: "i1",
 	}
 }
 
@@ -72,7 +73,7 @@ func TestFormat(t *testing.T) {
 	got := state(t, s.dir)["www@s1.target"]
 	head, marks, _ := strings.Cut(got, "}\n")
 	wantHead := "syncagent journal 1 target\n" + `{"module":"www","target":"s1","pending":2,"held":1,"remote":"192.168.1.168:873/www/sub","first_sync_done":true,` +
-		`"last_success":"2026-11-22T10:00:00.000000005Z","failing":[{"path":{"b64":"eIA="},"class":"partial","text":{"b64":"cGVybWlzc2lvbiBkZW5pZWQg/g=="},"since":"1970-01-01T00:00:01.000000002Z","tries":3}],"motd":"hello\n","instance":"i1"`
+		`"last_success":"2026-11-22T10:00:00.000000005Z","in_sync":"2026-11-22T10:01:00.000000006Z","oldest":"1970-01-01T00:00:07.000000008Z","failing":[{"path":{"b64":"eIA="},"class":"partial","text":{"b64":"cGVybWlzc2lvbiBkZW5pZWQg/g=="},"since":"1970-01-01T00:00:01.000000002Z","tries":3,"told":true}],"motd":"hello\n","instance":"i1"`
 	if head != wantHead {
 		t.Errorf("head:\n%s\nwant:\n%s", head, wantHead)
 	}
@@ -117,11 +118,11 @@ func drawTime(t *rapid.T) time.Time {
 func drawTarget(t *rapid.T) Target {
 	rec := Target{
 		Remote: drawText(t), Pending: drawBatch(t), Held: drawBatch(t),
-		FirstSyncDone: rapid.Bool().Draw(t, "first"), LastSuccess: drawTime(t),
-		MOTD: drawText(t), Instance: drawText(t), Paused: rapid.Bool().Draw(t, "paused"), Open: rapid.Bool().Draw(t, "open"),
+		FirstSyncDone: rapid.Bool().Draw(t, "first"), LastSuccess: drawTime(t), InSync: drawTime(t), Oldest: drawTime(t),
+		MOTD: drawText(t), Instance: drawText(t), Open: rapid.Bool().Draw(t, "open"),
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "failing") {
-		rec.Failing = append(rec.Failing, Failing{drawPath(t), drawText(t), drawText(t), drawTime(t), rapid.Int().Draw(t, "tries")})
+		rec.Failing = append(rec.Failing, Failing{drawPath(t), drawText(t), drawText(t), drawTime(t), rapid.Int().Draw(t, "tries"), rapid.Bool().Draw(t, "told")})
 	}
 	return rec
 }

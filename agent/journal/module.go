@@ -11,6 +11,7 @@ type moduleHead struct {
 	Entries  int64           `json:"entries"`
 	Path     text            `json:"path"`
 	Filter   []text          `json:"filter,omitempty"`
+	Machine  text            `json:"machine,omitempty"`
 }
 
 // LoadModule returns the record of a module; errors as for LoadTarget.
@@ -54,7 +55,7 @@ func (s *Store) RemoveModule(module string) error {
 }
 
 func encodeModule(rec Module, module string) ([]byte, error) {
-	head := moduleHead{Module: text(module), Identity: rec.Identity, Entries: rec.Entries, Path: text(rec.Path)}
+	head := moduleHead{Module: text(module), Identity: rec.Identity, Entries: rec.Entries, Path: text(rec.Path), Machine: text(rec.Machine)}
 	for _, rule := range rec.Filter {
 		head.Filter = append(head.Filter, text(rule))
 	}
@@ -73,7 +74,7 @@ func decodeModule(data []byte, module string) (Module, error) {
 	if string(head.Module) != module {
 		return Module{}, fmt.Errorf("it is about module %q", head.Module)
 	}
-	rec := Module{Identity: head.Identity, Entries: head.Entries, Path: string(head.Path)}
+	rec := Module{Identity: head.Identity, Entries: head.Entries, Path: string(head.Path), Machine: string(head.Machine)}
 	for _, rule := range head.Filter {
 		rec.Filter = append(rec.Filter, string(rule))
 	}

@@ -25,14 +25,16 @@ type Target struct {
 	FirstSyncDone bool
 	// LastSuccess is when the target was last known to be equal; UTC.
 	LastSuccess time.Time
+	// InSync is the last moment known of which all that had changed by then stood on
+	// the target, Oldest when the oldest of what it has not confirmed was marked; UTC,
+	// zero for unknown and for nothing.
+	InSync, Oldest time.Time
 	// Failing says what is wrong with single paths.
 	Failing []Failing
 	// MOTD is the daemon's greeting text, Instance its name for itself: either
 	// changes when another daemon answers.
 	MOTD     string
 	Instance string
-	// Paused by the user.
-	Paused bool
 	// Open: it was written while there could be more to come. Found so at a start, what
 	// was marked last is unknown.
 	Open bool
@@ -45,6 +47,7 @@ type Failing struct {
 	Text  string
 	Since time.Time // UTC
 	Tries int
+	Told  bool // somebody was told that it fails for long
 }
 
 // Module is what is known of a module, whatever the target.
@@ -57,6 +60,8 @@ type Module struct {
 	Path string
 	// Filter holds the rules that were in force.
 	Filter []string
+	// Machine names the host that wrote the record, "" for one without a name.
+	Machine string
 }
 
 // check refuses what a later Load would not accept.

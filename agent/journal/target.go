@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,10 +16,11 @@ type targetHead struct {
 	Remote        text          `json:"remote"`
 	FirstSyncDone bool          `json:"first_sync_done"`
 	LastSuccess   time.Time     `json:"last_success,omitzero"`
+	InSync        time.Time     `json:"in_sync,omitzero"`
+	Oldest        time.Time     `json:"oldest,omitzero"`
 	Failing       []failingHead `json:"failing,omitempty"`
 	MOTD          text          `json:"motd,omitempty"`
 	Instance      text          `json:"instance,omitempty"`
-	Paused        bool          `json:"paused,omitempty"`
 	Open          bool          `json:"open,omitempty"`
 }
 
@@ -28,6 +30,7 @@ type failingHead struct {
 	Text  text      `json:"text"`
 	Since time.Time `json:"since,omitzero"`
 	Tries int       `json:"tries"`
+	Told  bool      `json:"told,omitempty"`
 }
 
 // LoadTarget returns the record of a module on a target. The error is fs.ErrNotExist
@@ -62,13 +65,14 @@ func (s *Store) SaveTarget(module, target string, rec Target) error {
 	return s.save(name, data)
 }
 
-// RemoveTarget removes the record of a module on a target, if there is one.
+// RemoveTarget removes the record of a module on a target, and its pause, if there is
+// any.
 func (s *Store) RemoveTarget(module, target string) error {
 	name, err := targetName(module, target)
 	if err != nil {
 		return err
 	}
-	return s.remove(name)
+	return errors.Join(s.remove(name), s.SetPaused(module, target, false))
 }
 
 func encodeTarget(rec Target, module, target string) ([]byte, error) {
@@ -81,11 +85,12 @@ func encodeTarget(rec Target, module, target string) ([]byte, error) {
 		Remote:        text(rec.Remote),
 		FirstSyncDone: rec.FirstSyncDone,
 		LastSuccess:   rec.LastSuccess.UTC(),
-		MOTD:          text(rec.MOTD), Instance: text(rec.Instance),
-		Paused: rec.Paused, Open: rec.Open,
+		InSync:        rec.InSync.UTC(), Oldest: rec.Oldest.UTC(),
+		MOTD: text(rec.MOTD), Instance: text(rec.Instance),
+		Open: rec.Open,
 	}
 	for _, f := range rec.Failing {
-		head.Failing = append(head.Failing, failingHead{text(f.Path), text(f.Class), text(f.Text), f.Since.UTC(), f.Tries})
+		head.Failing = append(head.Failing, failingHead{text(f.Path), text(f.Class), text(f.Text), f.Since.UTC(), f.Tries, f.Told})
 	}
 	return encode(kindTarget, head, rec.Pending, rec.Held)
 }
@@ -103,11 +108,12 @@ func decodeTarget(data []byte, module, target string) (Target, error) {
 		Remote:        string(head.Remote),
 		FirstSyncDone: head.FirstSyncDone,
 		LastSuccess:   head.LastSuccess,
-		MOTD:          string(head.MOTD), Instance: string(head.Instance),
-		Paused: head.Paused, Open: head.Open,
+		InSync:        head.InSync, Oldest: head.Oldest,
+		MOTD: string(head.MOTD), Instance: string(head.Instance),
+		Open: head.Open,
 	}
 	for _, f := range head.Failing {
-		rec.Failing = append(rec.Failing, Failing{tree.Path(f.Path), string(f.Class), string(f.Text), f.Since, f.Tries})
+		rec.Failing = append(rec.Failing, Failing{tree.Path(f.Path), string(f.Class), string(f.Text), f.Since, f.Tries, f.Told})
 	}
 	if rec.Pending, marks, err = takeMarks(marks, head.Pending); err != nil {
 		return Target{}, err

@@ -2,6 +2,7 @@ package rsync
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -43,6 +44,14 @@ func (c Class) String() string {
 		return classNames[c]
 	}
 	return fmt.Sprintf("class(%d)", uint8(c))
+}
+
+// ParseClass undoes String; what is no class's name is Partial.
+func ParseClass(name string) Class {
+	if i := slices.Index(classNames[:], name); i > 0 {
+		return Class(i)
+	}
+	return Partial
 }
 
 // Blocked reports whether somebody has to change something before it can

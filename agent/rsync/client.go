@@ -116,6 +116,9 @@ type Failure struct {
 	What  tree.What
 	Class Class
 	Text  string // one line, printable
+	// Newer: the slave has what stood there when the run began, or parts of something
+	// newer. Only what changed since is missing.
+	Newer bool
 }
 
 // Extra is an entry of the slave that the master does not have.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"sync/atomic"
 
 	"syncagent/agent/tree"
 )
@@ -33,14 +34,19 @@ func (d *Diff) add(it item) {
 // neither compared nor listed, and a directory that the slave keeps only for
 // such entries counts as equal. Parents of the paths in deep are compared too.
 //
+// Seen, if it is not nil, counts the entries as they are compared.
+//
 // The error is an *Error; what could not be looked at is none, but stands in
 // the Diff.
-func (c *Client) Compare(ctx context.Context, dir *os.File, deep []tree.Path, checksum bool) (Diff, error) {
+func (c *Client) Compare(ctx context.Context, dir *os.File, deep []tree.Path, checksum bool, seen *atomic.Int64) (Diff, error) {
 	var d Diff
 	excludes := c.cfg.Options.Excludes
 	rep := c.exec(ctx, dir, compareMode(checksum), newList(topmost(deep)), func(it item) {
 		if excludes == nil || it.deleting() || !excludes(it.path, it.dir) {
 			d.add(it)
+			if seen != nil {
+				seen.Store(int64(d.Entries))
+			}
 		}
 	})
 	if rep.broken() {

@@ -137,7 +137,7 @@ func TestCompare(t *testing.T) {
 	}
 	before := manifest(t, w.dst)
 	for _, checksum := range []bool{false, true} {
-		d, err := w.client().Compare(t.Context(), w.root(), paths(""), checksum)
+		d, err := w.client().Compare(t.Context(), w.root(), paths(""), checksum, nil)
 		must(t, err)
 		var got []string
 		for _, c := range d.Differ {

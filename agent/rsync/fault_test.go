@@ -278,8 +278,11 @@ func TestChangesWhileSent(t *testing.T) {
 	})
 	o := w.send(rsync.Batch{Send: paths("a", "b")})
 	w.wantErr(o, rsync.Partial, "a")
-	if len(o.Failed) == 1 && o.Failed[0].Class != rsync.Transient {
+	if len(o.Failed) == 1 && (o.Failed[0].Class != rsync.Transient || !o.Failed[0].Newer) {
 		t.Errorf("%+v", o.Failed[0])
+	}
+	if s, err := os.Stat(filepath.Join(w.dst, "a")); err != nil || s.Size() != 4<<20 {
+		t.Errorf("it is not there: %v", err)
 	}
 }
 

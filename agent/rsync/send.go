@@ -61,6 +61,7 @@ func (s *sending) keep(err *Error) {
 func (s *sending) fail(p tree.Path, what tree.What, class Class, text string) {
 	if i, ok := s.failed[p]; ok {
 		s.out.Failed[i].What |= what
+		s.out.Failed[i].Newer = false
 		return
 	}
 	s.failed[p] = len(s.out.Failed)
@@ -220,9 +221,12 @@ func (s *sending) sendAttrs(stop *Error) *Error {
 // checkMoved fails what was changed while it was sent.
 func (s *sending) checkMoved(paths []tree.Path, what tree.What) {
 	for _, p := range paths {
-		if s.guard.moved(p) {
-			s.fail(p, what, Transient, "changed while it was sent")
+		if !s.guard.moved(p) {
+			continue
 		}
+		_, failed := s.failed[p]
+		s.fail(p, what, Transient, "changed while it was sent")
+		s.out.Failed[s.failed[p]].Newer = !failed
 	}
 }
 

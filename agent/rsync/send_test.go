@@ -382,7 +382,7 @@ func TestBackups(t *testing.T) {
 	for _, name := range []string{"f", "way/sub/theirs", "gone/sub/g", "deep/f"} {
 		w.slave(name, "old "+name)
 	}
-	_, err := w.client().Compare(t.Context(), w.root(), paths(""), false)
+	_, err := w.client().Compare(t.Context(), w.root(), paths(""), false, nil)
 	must(t, err)
 	if _, err := os.Stat(filepath.Join(w.dst, ".trash")); err == nil {
 		t.Error("a look left something")

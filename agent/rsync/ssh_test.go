@@ -81,7 +81,7 @@ func TestSSH(t *testing.T) {
 	dir, err := os.Open(w.src)
 	must(t, err)
 	defer dir.Close()
-	d, err := rsync.New(w.cfg).Compare(t.Context(), dir, paths(""), false)
+	d, err := rsync.New(w.cfg).Compare(t.Context(), dir, paths(""), false, nil)
 	if err != nil || len(d.Extras) != 1 || d.Extras[0].Path != "deep/extra" || len(d.Differ) != 1 || d.Differ[0].Path != "deep" {
 		t.Errorf("%+v, %v", d, err)
 	}

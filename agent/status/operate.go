@@ -86,6 +86,40 @@ type ExplainedTarget struct {
 	Since Time   `json:"since"`
 	Tries int    `json:"tries"`
 	Next  Time   `json:"next_try"`
+	// Last is nil when none is on record: the last thousand since the start are.
+	Last *Attempt `json:"last_attempt"`
+}
+
+// Attempt is what was last done about a path, whether the target took it or not.
+type Attempt struct {
+	// Path is the one that was asked about, or a directory above it that went as a whole.
+	Path
+	Time Time
+	// Did is: sent, attributes sent, sent as a tree, deleted.
+	Did string
+	// Class and Error are empty when rsync had nothing to say against it.
+	Class, Error string
+}
+
+type attemptJSON struct {
+	pathJSON
+	Time  Time   `json:"time"`
+	Did   string `json:"did"`
+	Class string `json:"class"`
+	Error string `json:"error"`
+}
+
+// MarshalJSON puts the path's one key beside the others.
+func (a Attempt) MarshalJSON() ([]byte, error) {
+	return json.Marshal(attemptJSON{a.Path.encode(), a.Time, a.Did, a.Class, a.Error})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *Attempt) UnmarshalJSON(data []byte) error {
+	var v attemptJSON
+	err := json.Unmarshal(data, &v)
+	*a = Attempt{Path{v.name()}, v.Time, v.Did, v.Class, v.Error}
+	return err
 }
 
 // Operated is the part of an agent that an operator steers.

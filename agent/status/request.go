@@ -37,6 +37,7 @@ type SyncUpdate struct {
 	Error   string       `json:"error,omitempty"`
 	Differ  []Difference `json:"differ,omitempty"`
 	Held    int          `json:"held_deletes,omitempty"`
+	Sweep   Sweep        `json:"sweep,omitzero"`
 }
 
 // Difference is one path that is not the same on a slave.

@@ -74,9 +74,9 @@ func (t Target) Behind() bool {
 	return t.Pending > 0 || t.Failing > 0 || t.HeldDeletes > 0 || t.InSyncAsOf.IsZero() || t.State == Blocked
 }
 
-// Sweep is the progress of a running sweep. Of is what the module had at the last
-// one, and ETASeconds goes by how long that one took; each is 0 when nothing is
-// known yet.
+// Sweep is the progress of a running sweep: Entries compared so far, of what the
+// module had at the last one. ETASeconds goes by how fast this one is or, before it has
+// seen anything, by how long the last one took. Each is 0 when nothing is known yet.
 type Sweep struct {
 	Running    bool  `json:"running"`
 	Entries    int64 `json:"entries"`

@@ -39,6 +39,35 @@ func TestDocsNameTestsThatExist(t *testing.T) {
 	}
 }
 
+// TestDocsPromiseNamesItsTests: in what the page promises, every sentence names the
+// test that holds it, or says that none does.
+func TestDocsPromiseNamesItsTests(t *testing.T) {
+	held := regexp.MustCompile("`(Test\\w+|\\w+\\.txtar)`|\\(not tested\\)")
+	end := regexp.MustCompile(`\.(?:\s|$)`)
+	sections := 0
+	for _, section := range strings.Split(readDoc(t, "docs/reliability.md"), "\n## ") {
+		title, text, _ := strings.Cut(section, "\n")
+		switch title {
+		case "The promise", "After a crash", "One gate for every delete", "The slave's side":
+			sections++
+		default:
+			continue
+		}
+		text = regexp.MustCompile(`(?m)^\d+\. |\|`).ReplaceAllString(text, "") // numbers of a list, a table's lines
+		from := 0
+		for _, at := range end.FindAllStringIndex(text, -1) {
+			sentence := text[from:at[0]]
+			from = at[1]
+			if !held.MatchString(sentence) {
+				t.Errorf("%s: no test is named for %q", title, strings.Join(strings.Fields(sentence), " "))
+			}
+		}
+	}
+	if sections != 4 {
+		t.Errorf("%d of 4 sections were found", sections)
+	}
+}
+
 // TestDocsLinks: what a page links to is there.
 func TestDocsLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)

@@ -18,7 +18,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Short: "say what becomes of a path, and why",
 		Long: "Tells which module holds PATH and which rule decides about it, whether its changes are noticed and by what, and where it\n" +
 			"stands on each slave: confirmed, dirty (to be sent), sending, failing, held (a delete that waits for approval), or\n" +
-			"sweep (only the comparison that is due can tell). PATH is absolute, or relative to a module's directory.\n\n" +
+			"sweep (only the comparison that is due can tell); and what was last tried with it there, with rsync's words. PATH is absolute, or relative to a module's directory.\n\n" +
 			"Exit status: 0 answered; 1 failed, no agent runs, or no module holds PATH; 2 wrong usage.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -75,5 +75,22 @@ func explainText(w io.Writer, e status.Explanation) {
 		if t.Error != "" {
 			fmt.Fprintf(w, "    %s, %d tries, next at %s: %s\n", t.Class, t.Tries, stamp(t.Next), t.Error)
 		}
+		fmt.Fprintf(w, "    %s\n", lastAttempt(e, t))
 	}
+}
+
+// lastAttempt is one line about what was last tried.
+func lastAttempt(e status.Explanation, t status.ExplainedTarget) string {
+	a := t.Last
+	if a == nil {
+		return "no attempt on record: the last 1,000 since the start are"
+	}
+	line := "last attempt at " + stamp(a.Time) + ": "
+	if a.Name != e.Path.Name {
+		line += fmt.Sprintf("%q ", a.Name)
+	}
+	if a.Class != "" {
+		return line + fmt.Sprintf("not %s, %s: %s", a.Did, a.Class, a.Error)
+	}
+	return line + a.Did + ", rsync reported no trouble"
 }

@@ -130,6 +130,9 @@ func targetNotes(m status.Module, t status.Target) []string {
 		}
 		list = append(list, fmt.Sprintf("%s on %s: %s%s", m.Name, t.Name, t.LastError, next))
 	}
+	if t.Sweep.Running && t.Sweep.Of > 0 {
+		list = append(list, fmt.Sprintf("%s on %s: a sweep has compared %s", m.Name, t.Name, howFar(t.Sweep)))
+	}
 	if !t.Drift.At.IsZero() {
 		list = append(list, fmt.Sprintf("%s on %s: a sweep at %s found changes that somebody else made there: %d differed, %d were extra",
 			m.Name, t.Name, stamp(t.Drift.At), t.Drift.Differ, t.Drift.Extra))
@@ -141,6 +144,10 @@ func targetNotes(m status.Module, t status.Target) []string {
 		list = append(list, fmt.Sprintf("%s on %s: symbolic links are %s, owners are %s there: run its receiver as root to keep both", m.Name, t.Name, t.Links, t.Owners))
 	}
 	return list
+}
+
+func howFar(s status.Sweep) string {
+	return fmt.Sprintf("%d of %d entries, about %s to go", s.Entries, s.Of, time.Duration(s.ETASeconds)*time.Second)
 }
 
 func failingTable(w io.Writer, s status.Snapshot) error {

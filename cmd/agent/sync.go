@@ -76,6 +76,7 @@ type progress struct {
 	unequal map[string]bool
 	failed  string
 	last    map[string]status.State
+	line    map[string]string
 }
 
 func (p *progress) tell(u status.SyncUpdate) {
@@ -86,13 +87,24 @@ func (p *progress) tell(u status.SyncUpdate) {
 	case u.Done:
 		p.unequal[name] = !u.Equal
 		p.done(name, u)
-	case p.output == "text" && p.last[name] != u.State:
-		if p.last == nil {
-			p.last = map[string]status.State{}
+	case p.output == "text":
+		line := fmt.Sprintf("%s, %d pending", u.State, u.Pending)
+		if u.Sweep.Entries > 0 && u.Sweep.Of > 0 {
+			line += ", " + howFar(u.Sweep)
 		}
-		p.last[name] = u.State
-		fmt.Fprintf(p.err, "%s: %s, %d pending\n", name, u.State, u.Pending)
+		p.step(name, u.State, line)
 	}
+}
+
+// step prints a line when the state is another one, or a sweep got on.
+func (p *progress) step(name string, state status.State, line string) {
+	if p.last == nil {
+		p.last, p.line = map[string]status.State{}, map[string]string{}
+	}
+	if p.last[name] != state || state == status.Sweeping && p.line[name] != line {
+		fmt.Fprintf(p.err, "%s: %s\n", name, line)
+	}
+	p.last[name], p.line[name] = state, line
 }
 
 func (p *progress) done(name string, u status.SyncUpdate) {
