@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -14,25 +15,60 @@ import (
 	"syncagent/agent/tree"
 )
 
-// saveEvery is how often the journal is written at most.
-const saveEvery = time.Second
+const (
+	// saveEvery is how often the journal is written at most.
+	saveEvery = time.Second
+	// timesEvery is how often it is written for the times in it alone, which each
+	// push changes: after a kill they are so old at most.
+	timesEvery = time.Minute
+)
+
+// written is the journal as it was written last.
+type written struct {
+	rec journal.Target
+	at  time.Time
+}
 
 // keeper writes the journal, at most once a saveEvery, beside the live loop so
 // that no push waits for a disk.
 func (r *Replica) keeper(ctx context.Context) error {
+	var times <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.saveUp:
+		case <-times:
 		}
-		r.saveOrSay()
+		times = nil
+		if rest := r.timesRest(time.Now()); rest > 0 {
+			times = time.After(rest)
+		} else {
+			r.saveOrSay()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(saveEvery):
 		}
 	}
+}
+
+// timesRest returns for how long the journal need not be written, since nothing but
+// times in it changed.
+func (r *Replica) timesRest(now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rest := r.written.at.Add(timesEvery).Sub(now)
+	if r.written.at.IsZero() || rest <= 0 || !reflect.DeepEqual(timeless(r.written.rec), timeless(r.record())) {
+		return 0
+	}
+	return rest
+}
+
+func timeless(t journal.Target) journal.Target {
+	t.LastSuccess, t.InSync = time.Time{}, time.Time{}
+	return t
 }
 
 // saveOrSay writes what the target has not confirmed. A journal that cannot be
@@ -51,6 +87,9 @@ func (r *Replica) save() error {
 		return err
 	}
 	r.root.wrote(r.target.Name)
+	r.mu.Lock()
+	r.written = written{rec, time.Now()}
+	r.mu.Unlock()
 	return nil
 }
 

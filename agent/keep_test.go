@@ -135,3 +135,31 @@ func TestJournalThatCannotBeWrittenStopsNothing(t *testing.T) {
 		b.equal()
 	})
 }
+
+// What is pushed all the time, and confirmed, is nothing to write down.
+func TestJournalRestsWhileOnlyTimesChange(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.start()
+		b.put("f", "0")
+		time.Sleep(5 * time.Second)
+		before := b.saves()
+		for i := range 100 {
+			b.put(fmt.Sprintf("f%d", i), "1")
+			time.Sleep(time.Second + 70*time.Millisecond)
+		}
+		if n := b.saves() - before; n < 1 || n > 3 {
+			t.Errorf("written %d times", n)
+		}
+		if old := time.Since(b.journal().LastSuccess); old > timesEvery+2*saveEvery {
+			t.Errorf("its times are %v old", old)
+		}
+		b.refuse("bad", rsync.Partial)
+		b.put("bad", "1")
+		time.Sleep(3 * time.Second)
+		if failing := b.journal().Failing; len(failing) != 1 {
+			t.Errorf("a failing path is not written down: %+v", failing)
+		}
+	})
+}

@@ -103,6 +103,7 @@ type Replica struct {
 	remote   remote
 	instance instance // of the daemon that was last asked
 	unsure   unsure
+	written  written
 	attempts *attempts
 	counts   counters
 }
