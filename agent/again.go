@@ -40,7 +40,10 @@ func (r *Replica) cutOff(entries []root.Entry, now time.Time) {
 	if r.unsure.set.Len() == 0 {
 		return
 	}
-	wait := r.againAfter()
+	wait := againForeign
+	if r.remote.ours {
+		wait = againOurs
+	}
 	r.unsure.at = now.Add(wait)
 	if r.unsure.old.IsZero() {
 		r.unsure.old = now
@@ -49,13 +52,6 @@ func (r *Replica) cutOff(entries []root.Entry, now time.Time) {
 		r.outage.notBefore = rest
 	}
 	r.log.Debug("a run was cut off, its paths are sent once more", "marks", r.unsure.set.Len(), "in", wait)
-}
-
-func (r *Replica) againAfter() time.Duration {
-	if r.remote.ours {
-		return againOurs
-	}
-	return againForeign
 }
 
 // inherited follows a start: runs of the agent before this one were cut off with it.
@@ -90,7 +86,7 @@ func (r *Replica) resend(now time.Time) time.Time {
 		return r.unsure.at
 	}
 	if r.drains != nil && r.drains() {
-		r.unsure.at = now.Add(r.againAfter())
+		r.unsure.at = now.Add(cutRest)
 		return r.unsure.at
 	}
 	old := r.unsure.old

@@ -22,6 +22,9 @@ const (
 	stateClosing  = "0B"
 )
 
+// justClosed is what is not confirmed of a connection when all but its end is.
+const justClosed = 1
+
 // Draining reports whether this host still delivers to the destination what a run
 // wrote that is gone. A destination given by name is any host with its port.
 // Without the kernel's tables it reports false.
@@ -47,6 +50,10 @@ func (d Dest) drainsIn(lines *bufio.Scanner) bool {
 		// "sl local remote st tx:rx ..." of proc_pid_net(5)
 		f := strings.Fields(lines.Text())
 		if len(f) < 5 || f[3] != stateFinWait1 && f[3] != stateLastAck && f[3] != stateClosing {
+			continue
+		}
+		sent, _, _ := strings.Cut(f[4], ":")
+		if n, err := strconv.ParseUint(sent, 16, 32); err != nil || n <= justClosed {
 			continue
 		}
 		host, hex, _ := strings.Cut(f[2], ":")
