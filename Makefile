@@ -2,7 +2,7 @@ GO ?= go
 FUZZTIME ?= 30s
 export LC_ALL = C
 
-.PHONY: help build dist demo test ansible check race chaos lint fmt fuzz bench benchcmp gen cover tidy vuln tools clean
+.PHONY: help build dist demo test ansible check race chaos soak lint fmt fuzz bench benchcmp gen cover tidy vuln tools clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ chaos: tools ## the fault suite, under the race detector: CASES='link_.*', CHAOS
 	@.ci/need ip=iproute2 tc=iproute2 chattr=e2fsprogs
 	CHAOS_TABLE=$(CURDIR)/docs/chaos.md $(if $(CHAOS_SEED),CHAOS_SEED=$(CHAOS_SEED)) \
 		$(GO) test -race -tags chaos -count 1 -v -timeout 2h -parallel 4 -run '^TestChaos$$$(if $(CASES),/^($(CASES))$$)' ./agent/chaostest
+
+soak: tools ## faults for hours under one agent, which must not grow: FOR=2h
+	@.ci/need ip=iproute2 tc=iproute2
+	CHAOS_SOAK=$(or $(FOR),2h) $(GO) test -tags chaos -count 1 -v -timeout 0 -run '^TestChaos$$/^soak_long$$' ./agent/chaostest
 
 lint: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run make fmt" >&2; exit 1; }

@@ -182,6 +182,7 @@ func (m *Master) newReplica(s *Source, t config.Target) *Replica {
 		Module: s.module, Target: t, Root: s, Store: m.store, Pauses: m.store, Places: m.places, Slots: m.slots, Log: m.log,
 		Slave:   client,
 		Probe:   func(ctx context.Context) (rsync.Greeting, error) { return rsync.Probe(ctx, dest) },
+		Drains:  dest.Draining,
 		Void:    m.void,
 		Growing: s.growing,
 		Count:   s.guard.count,

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"syncagent/agent/status"
+	"syncagent/rsyncd/badline"
 	"syncagent/rsyncd/rsyncdtest"
 )
 
@@ -22,19 +24,27 @@ func TestIllSlaveDelaysNobody(t *testing.T) {
 		fall  func(*lab, *rsyncdtest.Daemon)
 		state status.State
 		class string
+		line  badline.State
 	}{
-		"dead":           {func(_ *lab, d *rsyncdtest.Daemon) { d.Kill() }, status.Backoff, "transient"},
-		"silent":         {silence, status.Sending, ""},
-		"wrong password": {func(l *lab, d *rsyncdtest.Daemon) { l.must(os.WriteFile(d.SecretsFile, []byte("repl:other\n"), 0o600)) }, status.Blocked, "auth"},
-		"module gone":    {renameModule, status.Blocked, "refused"},
-		"read-only":      {func(_ *lab, d *rsyncdtest.Daemon) { remount(t, d, unix.MS_RDONLY, "") }, "", ""},
-		"full":           {func(_ *lab, d *rsyncdtest.Daemon) { remount(t, d, 0, "size=4k") }, status.Blocked, "disk_full"},
-		"suspended":      {func(_ *lab, d *rsyncdtest.Daemon) { d.Suspend() }, "", ""},
+		"1 KB/s":          {line: badline.Slow, state: status.Sending},
+		"flapping":        {line: badline.Flapping},
+		"max connections": {line: badline.Crowded, class: "transient", state: status.Backoff},
+		"dead":            {line: badline.Dead, state: status.Backoff, class: "transient"},
+		"silent":          {fall: silence, state: status.Sending},
+		"wrong password":  {fall: func(l *lab, d *rsyncdtest.Daemon) { l.must(os.WriteFile(d.SecretsFile, []byte("repl:other\n"), 0o600)) }, state: status.Blocked, class: "auth"},
+		"module gone":     {fall: renameModule, state: status.Blocked, class: "refused"},
+		"read-only":       {fall: func(_ *lab, d *rsyncdtest.Daemon) { remount(t, d, unix.MS_RDONLY, "") }},
+		"full":            {fall: func(_ *lab, d *rsyncdtest.Daemon) { remount(t, d, 0, "size=4k") }, state: status.Blocked, class: "disk_full"},
+		"suspended":       {fall: func(_ *lab, d *rsyncdtest.Daemon) { d.Suspend() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rsyncdtest.NoLeaks(t)
 			l := newLab(t, 2, "    first_sync: mirror\n    delete_guard: off\n    warm: false\n")
 			ill := l.slaves[1]
+			if c.line != badline.Good {
+				line := lineTo(t, ill)
+				c.fall = func(l *lab, _ *rsyncdtest.Daemon) { l.must(line.Set(c.line)) }
+			}
 			if name == "read-only" || name == "full" {
 				mountTmpfs(t, ill.Path("data"))
 			}
@@ -45,6 +55,9 @@ func TestIllSlaveDelaysNobody(t *testing.T) {
 			l.write("told", strings.Repeat("x", 64<<10))
 			l.until("the slave is found to be ill", func(m status.Module) bool {
 				s := m.Targets[1]
+				if c.line == badline.Flapping && !s.Behind() {
+					l.write("told", time.Now().String()) // it catches up whenever it is there
+				}
 				return s.Behind() && (c.class == "" || s.Class == c.class) && (c.state == "" || s.State == c.state)
 			})
 			for i := range 5 {
@@ -55,12 +68,24 @@ func TestIllSlaveDelaysNobody(t *testing.T) {
 					return err
 				})
 			}
-			if s := l.status().Targets[1]; !s.Behind() {
+			if s := l.status().Targets[1]; !s.Behind() && c.line != badline.Flapping {
 				t.Errorf("the ill one is said to be %s with %d pending", s.State, s.Pending)
 			}
 			l.stop()
 		})
 	}
+}
+
+// lineTo has the master reach a slave over a line that can be bad.
+func lineTo(t *testing.T, d *rsyncdtest.Daemon) *badline.Line {
+	t.Helper()
+	n, err := badline.Listen(d.Host, d.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Close)
+	d.Port = int(netip.MustParseAddrPort(n.Addr).Port())
+	return n
 }
 
 // silence has something answer in the daemon's place that accepts and says nothing.

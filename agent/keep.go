@@ -174,6 +174,7 @@ func (r *Replica) resume(rec journal.Target) {
 	if rec.Open { // what was marked after it was written is not in it
 		r.missed()
 	}
+	r.inherited(rec.Pending, rec.Open, time.Now())
 }
 
 // remoteName names the place a target's journal is about.

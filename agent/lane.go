@@ -353,6 +353,15 @@ func (r *Replica) lookAgain() {
 	r.lane.flight.again, r.bulk.flight.again = true, true
 }
 
+// passedBy follows entries that came and went, of which themselves there is nothing to
+// send: the times of the directories that they were in have changed. Needs the lock.
+func (r *Replica) passedBy(entries []root.Entry, since time.Time) {
+	if len(entries) > 0 {
+		r.markParents(entries)
+		r.backdate(since)
+	}
+}
+
 // markParents marks the directories above entries that were sent. Needs the lock.
 func (r *Replica) markParents(sent []root.Entry) {
 	for _, e := range sent {

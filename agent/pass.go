@@ -77,6 +77,7 @@ func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.En
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts.connections++
+	r.passedBy(absent(cands, victims), w.since)
 	go_, n := r.judge(spare(victims, r.module.Rules))
 	w.send.Gone = append(w.send.Gone, go_...)
 	w.send.Flat = n == len(go_)
@@ -84,6 +85,20 @@ func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.En
 		w.send.MaxDelete = r.gate.backstop(n, r.sweeps.entries, time.Now())
 	}
 	return nil
+}
+
+// absent returns the candidates of which the slave has nothing.
+func absent(cands []root.Entry, victims []rsync.Extra) (none []root.Entry) {
+	has := make(map[tree.Path]bool, len(victims))
+	for _, v := range victims {
+		has[v.Path] = true
+	}
+	for _, e := range cands {
+		if !has[e.Path] {
+			none = append(none, e)
+		}
+	}
+	return none
 }
 
 // unasked fails the candidates alone when the slave cannot tell what would go

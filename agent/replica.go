@@ -64,6 +64,7 @@ type Replica struct {
 	slots   *rsync.Slots                // one a run of the bulk lane or a sweep, shared
 	spread  func() time.Duration        // over how long sweeps of all targets begin that are due together
 	warm    func(context.Context) error // keeps connections waiting; nil for none
+	drains  func() bool                 // whether this host still delivers what dead runs wrote; may be nil
 	void    func() (*os.File, error)    // opens a directory with nothing in it
 	growing func(tree.Path) []tree.Path // files at and below a path that somebody still writes
 	pushed  func(func() []hook.Event)   // told that a push did something; nil for none
@@ -153,6 +154,7 @@ type replicaParts struct {
 	Places  *rsync.Slots
 	Slots   *rsync.Slots
 	Warm    func(context.Context) error
+	Drains  func() bool
 	Void    func() (*os.File, error)
 	Growing func(tree.Path) []tree.Path
 	Count   func(int64)
@@ -176,6 +178,7 @@ func newReplica(p replicaParts) *Replica {
 		places:  p.Places,
 		slots:   p.Slots,
 		warm:    p.Warm,
+		drains:  p.Drains,
 		void:    p.Void,
 		growing: p.Growing,
 		pushed:  p.Pushed,

@@ -167,7 +167,11 @@ func (r *Replica) sortMissing(w *work, e root.Entry) {
 	rules := r.module.Rules
 	if r.module.Delete && !(rules.Excludes(e.Path, false) && rules.Excludes(e.Path, true)) {
 		w.gone = append(w.gone, e)
+		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.passedBy([]root.Entry{e}, w.since)
 }
 
 func (r *Replica) sortPresent(w *work, e root.Entry) {

@@ -80,7 +80,7 @@ func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 		State: r.state(time.Now()), Equal: r.clean(), Sweep: r.progress(),
 	}
 	swept := r.sweeps.done > sweeps && !r.sweeps.wanted && !r.sweeps.running
-	settled := r.marked() == 0 && len(r.retries) == r.failingCount()
+	settled := r.marked() == 0 && len(r.retries) == r.failingCount() && !r.againSoon(time.Now())
 	down := r.outage.err != nil && r.tried > tried
 	u.Done = swept && settled || down || r.paused
 	if u.Done {

@@ -2,7 +2,6 @@ package chaostest
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -111,28 +110,6 @@ func killCases() []faultCase {
 					w.Errorf("the second agent ended with %d: %s", code, said)
 				}
 			},
-		},
-		{
-			name: "zombie_writer", quiet: true,
-			says: "a session of the daemon is stopped in the middle of a file, the master gives it up and sends newer content, then the session goes on",
-			fault: func(w *world) {
-				w.slaves[0].shape("rate 256kbit burst 32kbit latency 2s")
-				w.file("big.bin", 60<<10) // as much as a socket holds
-				w.midFile(-1)             // rsync writes late
-				stopped := w.slaves[0].sessions()
-				signalAll(stopped, syscall.SIGSTOP)
-				defer signalAll(stopped, syscall.SIGCONT)
-				w.slaves[0].unshape()
-				pause(2 * time.Second) // the rest arrives in its socket
-				w.edit(func() { w.write(w.at("big.bin"), "newer") })
-				w.eventually(4*time.Minute, func() error {
-					if n := size(filepath.Join(w.slaves[0].tree, "big.bin")); n != 5 {
-						return fmt.Errorf("the slave's file has %d bytes", n)
-					}
-					return nil
-				})
-			},
-			heal: func(*world) { pause(3 * time.Second) },
 		},
 		{
 			name: "slave_hangs", slaves: 2,

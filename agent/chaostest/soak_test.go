@@ -17,18 +17,10 @@ func soakCases() []faultCase {
 		disks: []string{"", "", "size=256m,mode=0755"},
 		fault: func(w *world) {
 			all := w.nemeses(w.slaves[1].newWire())
-			end := time.Now().Add(time.Duration(rounds(180, 10)) * time.Second)
-			for time.Now().Before(end) {
-				f := all[w.rand.IntN(len(all))]
-				w.note("fault: " + f.name)
-				mend := f.do()
-				w.letPass(5 * time.Second)
-				mend()
-				w.letPass(5 * time.Second)
-			}
+			w.suffer(all, time.Now().Add(time.Duration(rounds(180, 10))*time.Second))
 		},
 		bound: 5 * time.Minute,
-	}}
+	}, longSoak()}
 }
 
 // nemesis does something bad and returns how to mend it.

@@ -45,6 +45,7 @@ type world struct {
 	source  string // the module's directory
 	outside string
 	conf    string // agent.yaml
+	program string // what is run as master and slaves
 	yaml    func() string
 	agent   *process
 	edits   edits
@@ -60,7 +61,7 @@ type world struct {
 // not.
 func newWorld(t *testing.T, number int, seed uint64, c faultCase) *world {
 	t.Helper()
-	w := &world{T: t, rand: rand.New(rand.NewPCG(seed, 7)), dir: memory(t)}
+	w := &world{T: t, program: agentBinary(), rand: rand.New(rand.NewPCG(seed, 7)), dir: memory(t)}
 	w.leaks = newLeaks(w)
 	env := []string{w.leaks.mark()}
 	prefix := fmt.Sprintf("w%d", number)
@@ -164,7 +165,7 @@ func (w *world) startAgent() {
 // launchAgent starts the master and waits for nothing.
 func (w *world) launchAgent(env ...string) {
 	w.Helper()
-	cmd := exec.Command(agentBinary(), "run", "-c", w.conf, "--log-level", "debug")
+	cmd := exec.Command(w.program, "run", "-c", w.conf, "--log-level", "debug")
 	cmd.Env = env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: w.cred}
 	w.agent = w.master.start(w.log(), cmd)
@@ -189,7 +190,7 @@ func (s *slave) startReceiver(w *world) {
 	w.Helper()
 	log := filepath.Join(w.dir, filepath.Base(s.dir)+".log")
 	_ = os.Remove(log)
-	s.recv = s.start(log, exec.Command(agentBinary(), "receiver", "-c", filepath.Join(s.dir, "receiver.yaml")))
+	s.recv = s.start(log, exec.Command(w.program, "receiver", "-c", filepath.Join(s.dir, "receiver.yaml")))
 	w.eventually(launchTime, func() error {
 		switch {
 		case s.recv.ended(0):

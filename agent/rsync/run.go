@@ -162,17 +162,22 @@ func (c *Client) exec(ctx context.Context, dir *os.File, m mode, list []byte, on
 		return &report{err: &Error{Class: SourceGone, Code: -1, Text: "source directory was removed", Hint: hintSource}}
 	}
 	defer c.spares.wish(dir, m)
+	cut := false
 	if p := c.spares.take(dir, m); p != nil {
-		if rep, ok := p.tryWarm(ctx, list, onItem); ok {
+		rep, ok := p.tryWarm(ctx, list, onItem)
+		if ok {
 			return rep
 		}
+		cut = rep.cut // it had the list
 		c.cfg.Log.Debug("a waiting connection had died", "target", c.cfg.Dest.String())
 	}
 	p, err := c.start(dir, m)
 	if err != nil {
-		return &report{err: startError(err)}
+		return &report{err: startError(err), cut: cut}
 	}
-	return p.run(ctx, list, onItem)
+	rep := p.run(ctx, list, onItem)
+	rep.cut = rep.cut || cut
+	return rep
 }
 
 // start starts rsync up to where it reads its list.

@@ -7,7 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"syncagent/agent/proc"
 	"syncagent/agent/rsync"
@@ -127,4 +129,31 @@ func TestWaitingConnectionsGiveWay(t *testing.T) {
 	w.put(c, dir, "a", "two\n")
 	w.started(sp, 3)
 	slots.Release()
+}
+
+// A waiting connection that was given the list and then hung is cut off, whatever the
+// run that took its place did: its session may still act on the list.
+func TestHangingConnectionIsCutOff(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Stall = time.Second
+	c, sp, stop := w.warmed(nil)
+	defer stop()
+	dir := w.root()
+	defer dir.Close()
+	w.put(c, dir, "a", "one\n")
+	w.started(sp, 2)
+	var sessions []int
+	eventually(t, "a session waits", func() bool { sessions = childrenOf(w.daemon.PID()); return len(sessions) == 1 })
+	signal := func(sig syscall.Signal) {
+		for _, pid := range sessions {
+			_ = syscall.Kill(pid, sig)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	defer signal(syscall.SIGKILL)
+	must(t, os.WriteFile(filepath.Join(dir.Name(), "a"), []byte("two\n"), 0o644))
+	out := c.Send(context.Background(), dir, rsync.Batch{Send: paths("a")})
+	if out.Err != nil || !out.Cut {
+		t.Errorf("cut off: %v, %v", out.Cut, out.Err)
+	}
 }

@@ -32,6 +32,7 @@ func mayImport() map[string]string {
 		"agent/chaostest": "",
 		"secrets":         "",
 		"rsyncd":          "",
+		"rsyncd/badline":  "",
 
 		"agent/filter":     "agent/tree",
 		"agent/watch":      "agent/tree",

@@ -14,13 +14,14 @@ type curve struct {
 }
 
 func curves() []curve {
-	return []curve{{"scale-targets", scaleTargets}, {"scale-dirs", scaleDirs}, {"transfer", transferOptions}}
+	return []curve{{"scale-targets", scaleTargets}, {"scale-dirs", scaleDirs}, {"transfer", transferOptions}, {"isolation", isolation}}
 }
 
 // curveResult is a table whose first column is the size, or a label for each
 // row.
 type curveResult struct {
 	title, about string
+	page         string // a page of its own beside the report, "" for the report
 	columns      []string
 	labels       []string
 	rows         [][]float64

@@ -18,6 +18,7 @@ const restPoll = 50 * time.Millisecond
 // ours is agent, set up by the commands that a user types.
 type ours struct {
 	receivers []*proc.Child
+	addr      func(i int, s slave) string // where the master reaches a slave, nil for where it is
 }
 
 func (o *ours) prepare(ctx context.Context, r *rig) error {
@@ -30,7 +31,11 @@ func (o *ours) prepare(ctx context.Context, r *rig) error {
 		if err := o.receive(ctx, r, name, s); err != nil {
 			return err
 		}
-		master = append(master, "--target", name+"="+s.host+":"+s.port)
+		addr := s.host + ":" + s.port
+		if o.addr != nil {
+			addr = o.addr(i, s)
+		}
+		master = append(master, "--target", name+"="+addr)
 	}
 	return o.init(ctx, r, r.source, masterDir(r), master...)
 }

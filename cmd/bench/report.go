@@ -26,11 +26,42 @@ func report(env *environment, res *results) error {
 			return fmt.Errorf("write curve: %w", err)
 		}
 	}
-	if err := os.WriteFile(env.opt.out, markdown(env, res), 0o644); err != nil {
-		return fmt.Errorf("write report: %w", err)
+	for file, content := range pages(env, res) {
+		if err := os.WriteFile(file, content, 0o644); err != nil {
+			return fmt.Errorf("write report: %w", err)
+		}
+		env.say("written to %s", file)
 	}
-	env.say("written to %s", env.opt.out)
 	return nil
+}
+
+// pages are the report's files. A curve with a page of its own is not in the
+// report, which is not written when there is nothing else.
+func pages(env *environment, res *results) map[string][]byte {
+	all := map[string][]byte{}
+	rest := *res
+	rest.curves = nil
+	for _, c := range res.curves {
+		if c.page == "" {
+			rest.curves = append(rest.curves, c)
+			continue
+		}
+		all[filepath.Join(filepath.Dir(env.opt.out), c.page)] = ownPage(env, c)
+	}
+	if len(all) == 0 || len(rest.curves)+len(body(env, res)) > 0 {
+		all[env.opt.out] = markdown(env, &rest)
+	}
+	return all
+}
+
+// ownPage is the page of one curve.
+func ownPage(env *environment, c curveResult) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# %s\n\nWritten by `make bench ROWS=%s`.\n\n", c.title, strings.TrimSuffix(c.page, ".md"))
+	describeMachine(&b, env)
+	fmt.Fprintf(&b, "\n%s\n\n", c.about)
+	mdTable(&b, c.table())
+	return b.Bytes()
 }
 
 // printTable is the text on standard output.
@@ -112,7 +143,15 @@ func ratios(res *results) [][2]string {
 func markdown(env *environment, res *results) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Benchmark\n\nWritten by `make bench`; what is measured, and how, is told in [performance.md](performance.md).\n\n")
-	describeMachine(&b, env, res)
+	describeMachine(&b, env)
+	fmt.Fprintf(&b, "- rounds: %d, of which the table shows medians; changes in a round of latency: %d; what is not equal after %v never is\n",
+		env.opt.rounds, env.opt.reps, env.opt.bound)
+	if env.opt.tuned {
+		b.WriteString("- the others had TCP_NODELAY on both ends too (`-tuned`)\n")
+	}
+	if len(res.missing) > 0 {
+		fmt.Fprintf(&b, "- left out, not installed: %s\n", strings.Join(res.missing, ", "))
+	}
 	if table := body(env, res); len(table) > 0 {
 		b.WriteString("\n## Side by side\n\n")
 		mdTable(&b, append([][]string{head(res)}, table...))
@@ -139,7 +178,7 @@ func markdown(env *environment, res *results) []byte {
 	return b.Bytes()
 }
 
-func describeMachine(b *bytes.Buffer, env *environment, res *results) {
+func describeMachine(b *bytes.Buffer, env *environment) {
 	m := env.machine
 	fmt.Fprintf(b, "- %s; %d cores (%s), Linux %s; load average %s before, %s after: when it is not near 0 before, others were at work too, and only ratios count\n",
 		m.when.Format("2006-01-02"), m.cores, m.processor, m.kernel, m.loadBefore, m.loadAfter)
@@ -147,16 +186,8 @@ func describeMachine(b *bytes.Buffer, env *environment, res *results) {
 	if m.watcher != "" {
 		fmt.Fprintf(b, "- ours watched with %s\n", m.watcher)
 	}
-	fmt.Fprintf(b, "- rounds: %d, of which the table shows medians; changes in a round of latency: %d; what is not equal after %v never is\n",
-		env.opt.rounds, env.opt.reps, env.opt.bound)
 	if !isolated() {
 		b.WriteString("- the source shared a file system with the slaves: run as root to give it one of its own\n")
-	}
-	if env.opt.tuned {
-		b.WriteString("- the others had TCP_NODELAY on both ends too (`-tuned`)\n")
-	}
-	if len(res.missing) > 0 {
-		fmt.Fprintf(b, "- left out, not installed: %s\n", strings.Join(res.missing, ", "))
 	}
 }
 

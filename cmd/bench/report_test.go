@@ -128,3 +128,22 @@ func TestNumber(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnPage: a curve with a page of its own leaves the report alone, unless there
+// is more to report.
+func TestOwnPage(t *testing.T) {
+	env, res := measured()
+	env.opt.out, env.opt.rows = filepath.Join("docs", "bench.md"), []string{"isolation"}
+	own := curveResult{title: "Isolation", page: "isolation.md", columns: []string{"the tenth is", "p50"}}
+	own.labels, own.rows = []string{"dead"}, [][]float64{{1.5}}
+	res.curves = []curveResult{own}
+	all := pages(env, res)
+	if page := all[filepath.Join("docs", "isolation.md")]; len(all) != 1 || !bytes.Contains(page, []byte("| dead | 1.50 |")) {
+		t.Errorf("%d pages, of which %q", len(all), page)
+	}
+	env.opt.rows = []string{"isolation", "burst"}
+	all = pages(env, res)
+	if page := all[env.opt.out]; len(all) != 2 || bytes.Contains(page, []byte("Isolation")) || !bytes.Contains(page, []byte("burst")) {
+		t.Errorf("%d pages, of which %q", len(all), page)
+	}
+}
