@@ -32,16 +32,35 @@ func (r *Replica) leave(p tree.Path) {
 	}
 }
 
-// moved notes that the directory that just went stands elsewhere now.
-func (r *Replica) moved(from, to tree.Path) {
+// Moved marks the new name of the directory whose old one was just marked as gone.
+func (r *Replica) Moved(from, to tree.Path, what tree.What) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.moves.by, from)
-	delete(r.moves.by, to)
-	if from == r.moves.leaving && len(r.moves.by) < maxMoves {
+	untouched := !r.lane.lacks(to) && !r.bulk.lacks(to) // a change before the move may be told of under the new name
+	r.mark(to, what)
+	r.marks.events++
+	if untouched && from == r.moves.leaving && len(r.moves.by) < maxMoves {
 		r.moves.by[to] = &move{from: from}
 	}
+	r.moves.leaving = tree.Root
+	r.mu.Unlock()
+	poke(r.wake)
 }
+
+// touch forgets the moves that a mark at p may tell more of than the sizes and times
+// which links go by: the set keeps no mark below that of the new name.
+func (m *moves) touch(p tree.Path, what tree.What) {
+	if what&(tree.Content|tree.Deep) == 0 {
+		return
+	}
+	for to, from := range m.by {
+		if related(p, to) || related(p, from.from) {
+			delete(m.by, to)
+		}
+	}
+}
+
+// related reports whether one of the paths is the other, or above it.
+func related(p, q tree.Path) bool { return p.Contains(q) || q.Contains(p) }
 
 // settledBelow reports whether the slave has all that stands at and below p, as far as
 // is known. Needs the lock.

@@ -265,6 +265,7 @@ func (r *Replica) mark(p tree.Path, what tree.What) {
 		return
 	}
 	r.noteEqual()
+	r.moves.touch(p, what)
 	r.marks.touch(time.Time{})
 	r.set.Mark(p, what)
 }
