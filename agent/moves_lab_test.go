@@ -2,8 +2,13 @@ package agent_test
 
 import (
 	"errors"
+	"fmt"
+	"golang.org/x/sys/unix"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -60,6 +65,111 @@ func TestForgedTimesBesideARename(t *testing.T) {
 			l.start()
 			l.inSync()
 			l.must(do(at))
+			l.inSync()
+		})
+	}
+}
+
+// mover does random things to directories and to what is in them. All files are of one
+// size. If forges is set, they are of one time, too, and no directory takes a name that
+// another had: what is moved to where the slave has something is compared by these two.
+type mover struct {
+	root   string
+	rand   *rand.Rand
+	forges bool
+	made   int
+}
+
+// dir is a directory that is there, mostly.
+func (m *mover) dir() string {
+	path := m.root
+	for range 1 + m.rand.IntN(3) {
+		list, _ := filepath.Glob(path + "/d*")
+		if len(list) == 0 {
+			break
+		}
+		path = list[m.rand.IntN(len(list))]
+	}
+	return path
+}
+
+// place is where a directory may go.
+func (m *mover) place() string {
+	in := m.root
+	if m.rand.IntN(2) == 0 {
+		in = m.dir()
+	}
+	if m.made++; m.forges {
+		return filepath.Join(in, fmt.Sprintf("d%d", m.made))
+	}
+	return filepath.Join(in, fmt.Sprintf("d%d", m.rand.IntN(5)))
+}
+
+func (m *mover) file() string { return filepath.Join(m.dir(), fmt.Sprintf("f%d", m.rand.IntN(3))) }
+
+func (m *mover) put(path string) {
+	when := time.Unix(1_000_000_000, 0)
+	if m.made++; !m.forges {
+		when = when.Add(time.Duration(m.made) * time.Second) // the clock may stand between two writes
+	}
+	if os.WriteFile(path, fmt.Appendf(nil, "%016x", m.rand.Uint64()), 0o644) == nil {
+		_ = os.Chtimes(path, when, when)
+	}
+}
+
+// step does nothing where the tree has no place for it.
+func (m *mover) step() string {
+	from, to := m.dir(), m.place()
+	if from == m.root {
+		from = m.place()
+	}
+	k := m.rand.IntN(16)
+	switch {
+	case k < 6:
+		_ = os.Rename(from, to)
+	case k < 7 && !m.forges:
+		_ = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
+	case k < 8:
+		_ = os.RemoveAll(from)
+	case k < 10:
+		if os.Mkdir(to, 0o755) == nil {
+			for i := range 3 {
+				m.put(filepath.Join(to, fmt.Sprintf("f%d", i)))
+			}
+		}
+	case k < 11:
+		_ = os.Chmod(m.file(), 0o600|fs.FileMode(m.rand.IntN(0o100)))
+	case k < 12:
+		_ = os.Rename(m.file(), m.file())
+	default:
+		from = m.file()
+		m.put(from)
+	}
+	return fmt.Sprint(k, " ", from, " ", to)
+}
+
+// Whatever is renamed, swapped, removed and rewritten in its old size and time, what
+// the slave has in the end is right.
+func TestRenamesConverge(t *testing.T) {
+	for name, forges := range map[string]bool{"old times": true, "old names": false} {
+		t.Run(name, func(t *testing.T) {
+			rsyncdtest.NoLeaks(t)
+			l := newLab(t, 1, linked)
+			l.start()
+			l.inSync()
+			m := &mover{root: l.root, rand: rand.New(rand.NewPCG(rsyncdtest.Seed(t), 2)), forges: forges}
+			rounds, _ := strconv.Atoi(os.Getenv("SYNCAGENT_TEST_ROUNDS"))
+			for range max(rounds, 20) {
+				for range 1 + m.rand.IntN(6) {
+					l.note(m.step())
+					if m.rand.IntN(3) == 0 {
+						time.Sleep(time.Duration(m.rand.IntN(40)) * time.Millisecond)
+					}
+				}
+				if m.rand.IntN(3) == 0 {
+					l.inSync()
+				}
+			}
 			l.inSync()
 		})
 	}
