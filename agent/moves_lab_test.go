@@ -3,14 +3,17 @@ package agent_test
 import (
 	"errors"
 	"fmt"
-	"golang.org/x/sys/unix"
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"syncagent/rsyncd/rsyncdtest"
 )
@@ -148,6 +151,17 @@ func (m *mover) step() string {
 	return fmt.Sprint(k, " ", from, " ", to)
 }
 
+// touch has all directories' times sent: that of one through which something only passed
+// is left to the next change or sweep.
+func (m *mover) touch() {
+	_ = filepath.WalkDir(m.root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != m.root {
+			err = os.Chtimes(path, time.Now(), time.Now())
+		}
+		return err
+	})
+}
+
 // Whatever is renamed, swapped, removed and rewritten in its old size and time, what
 // the slave has in the end is right.
 func TestRenamesConverge(t *testing.T) {
@@ -167,10 +181,40 @@ func TestRenamesConverge(t *testing.T) {
 					}
 				}
 				if m.rand.IntN(3) == 0 {
+					m.touch()
 					l.inSync()
 				}
 			}
+			m.touch()
 			l.inSync()
 		})
 	}
+}
+
+// An old name whose removal is held, and that comes back, shares nothing with the new one.
+func TestHeldOldNameComesBack(t *testing.T) {
+	for name, large := range map[string]string{"live": "64M", "bulk": "1M"} {
+		t.Run(name, func(t *testing.T) { heldComesBack(t, large) })
+	}
+}
+
+func heldComesBack(t *testing.T, large string) {
+	rsyncdtest.NoLeaks(t)
+	l := newLab(t, 1, "    first_sync: mirror\n    watcher: fanotify\n    delete_guard: {percent: 10, min: 5}\n    lanes: {large: "+large+"}\n")
+	for i := range 20 {
+		l.write(fmt.Sprintf("a/f%d", i), strings.Repeat("x", 100<<10))
+	}
+	l.start()
+	l.inSync()
+	l.must(os.Rename(filepath.Join(l.root, "a"), filepath.Join(l.root, "c")))
+	rsyncdtest.Eventually(t, 20e9, func() error {
+		if s := l.status().Targets[0]; s.HeldDeletes == 0 {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	l.must(exec.Command("cp", "-a", filepath.Join(l.root, "c"), filepath.Join(l.root, "a")).Run())
+	l.inSync()
+	l.must(os.Chmod(filepath.Join(l.root, "a/f1"), 0o600))
+	l.inSync()
 }
