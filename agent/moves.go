@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"slices"
+
 	"syncagent/agent/root"
 	"syncagent/agent/rsync"
 	"syncagent/agent/tree"
@@ -15,6 +17,9 @@ const maxMoves = 256
 type moves struct {
 	by      map[tree.Path]*move
 	leaving tree.Path // the directory that went last, if the slave had all of it
+
+	// shared are old names that the slave may still have, as links of the new ones.
+	shared map[tree.Path]bool
 }
 
 type move struct {
@@ -32,16 +37,35 @@ func (r *Replica) leave(p tree.Path) {
 	}
 }
 
-// moved notes that the directory that just went stands elsewhere now.
-func (r *Replica) moved(from, to tree.Path) {
+// Moved marks the new name of the directory whose old one was just marked as gone.
+func (r *Replica) Moved(from, to tree.Path, what tree.What) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.moves.by, from)
-	delete(r.moves.by, to)
-	if from == r.moves.leaving && len(r.moves.by) < maxMoves {
+	untouched := !r.lane.lacks(to) && !r.bulk.lacks(to) // a change before the move may be told of under the new name
+	r.mark(to, what)
+	r.marks.events++
+	if untouched && from == r.moves.leaving && len(r.moves.by) < maxMoves {
 		r.moves.by[to] = &move{from: from}
 	}
+	r.moves.leaving = tree.Root
+	r.mu.Unlock()
+	poke(r.wake)
 }
+
+// touch forgets the moves that a mark at p may tell more of than the sizes and times
+// which links go by: the set keeps no mark below that of the new name.
+func (m *moves) touch(p tree.Path, what tree.What) {
+	if what&(tree.Content|tree.Deep) == 0 {
+		return
+	}
+	for to, from := range m.by {
+		if related(p, to) || related(p, from.from) {
+			delete(m.by, to)
+		}
+	}
+}
+
+// related reports whether one of the paths is the other, or above it.
+func related(p, q tree.Path) bool { return p.Contains(q) || q.Contains(p) }
 
 // settledBelow reports whether the slave has all that stands at and below p, as far as
 // is known. Needs the lock.
@@ -65,11 +89,47 @@ func (r *Replica) seeds(l *lane, found *look, away map[tree.Path]bool) []rsync.S
 		}
 		delete(r.moves.by, e.Path)
 		seed := rsync.Seed{From: m.from, To: e.Path}
-		if e.Stat.IsDir() && onlyCopied(e) && seed.CanSeed() && r.mayLink(l, found, seed) {
+		if len(r.moves.shared) < maxMoves && e.Stat.IsDir() && onlyCopied(e) && seed.CanSeed() && r.mayLink(l, found, seed) {
 			list = append(list, seed)
+			r.moves.shared[seed.From] = true
 		}
 	}
 	return list
+}
+
+// sparing keeps the live lane's seeds whose old names go with them: what is held may
+// stand there for days, and be forgotten to share its files by a start.
+func (w *work) sparing() {
+	if w.bulk { // its old names go later
+		return
+	}
+	going := map[tree.Path]bool{}
+	for _, p := range w.send.Gone {
+		going[p] = true
+	}
+	w.send.Seeds = slices.DeleteFunc(w.send.Seeds, func(s rsync.Seed) bool { return !covered(going, s.From) })
+}
+
+// shares reports whether something at, above or below p may be a link of what a new
+// name has. Needs the lock.
+func (m *moves) shares(p tree.Path) bool {
+	for from := range m.shared {
+		if related(p, from) {
+			return true
+		}
+	}
+	return false
+}
+
+// parted notes what went, and what was written anew.
+func (m *moves) parted(paths []tree.Path, dirty map[tree.Path]bool) {
+	for _, p := range paths {
+		for from := range m.shared {
+			if p.Contains(from) && !dirty[p] {
+				delete(m.shared, from)
+			}
+		}
+	}
 }
 
 // mayLink reports whether what the slave has under the old name can be trusted as far

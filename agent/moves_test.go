@@ -18,7 +18,7 @@ func TestMovesAreBounded(t *testing.T) {
 	for i := range 2 * maxMoves {
 		name := string(rune('a' + i))
 		under(b.Replica, func() bool { b.leave(tree.Path("a/" + name)); return true })
-		b.moved(tree.Path("a/"+name), tree.Path("b/"+name))
+		b.Moved(tree.Path("a/"+name), tree.Path("b/"+name), tree.Content|tree.Deep)
 	}
 	if len(b.moves.by) != maxMoves {
 		t.Errorf("%d", len(b.moves.by))
@@ -31,8 +31,7 @@ func (b *rig) rename(from, to string) {
 	b.must(os.MkdirAll(filepath.Dir(filepath.Join(b.dir, to)), 0o755))
 	b.must(os.Rename(filepath.Join(b.dir, from), filepath.Join(b.dir, to)))
 	b.Mark(tree.Path(from), tree.Content|tree.Deep, true)
-	b.moved(tree.Path(from), tree.Path(to))
-	b.Mark(tree.Path(to), tree.Content|tree.Deep, false)
+	b.Moved(tree.Path(from), tree.Path(to), tree.Content|tree.Deep)
 }
 
 // seeded returns the seeds of all runs.

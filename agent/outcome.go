@@ -206,6 +206,12 @@ func (r *Replica) count(w work, out rsync.Outcome, dirty map[tree.Path]bool, now
 	if !w.bulk { // which deletes nothing
 		r.gate.spent(s.Deletes, now)
 	}
+	if out.Err == nil || pathsOnly(out.Err.Class) {
+		r.moves.parted(w.send.Gone, dirty)
+		if w.send.Anew {
+			r.moves.parted(w.send.Deep, dirty)
+		}
+	}
 	r.gate.confirmed(w.send.Gone, slices.Concat(w.send.Send, w.send.Replace), dirty)
 }
 

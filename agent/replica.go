@@ -201,7 +201,7 @@ func newReplica(p replicaParts) *Replica {
 		retries: map[tree.Path]*retry{},
 		gate:    newGate(p.Module.DeleteGuard),
 		links:   newLinks(),
-		moves:   moves{by: map[tree.Path]*move{}},
+		moves:   moves{by: map[tree.Path]*move{}, shared: map[tree.Path]bool{}},
 		hot:     newHot(p.Module.Settle.Hot.Std()),
 		remote:  remote{links: "unknown", owners: "unknown"},
 		sweeps:  sweepState{entries: p.Size},
@@ -265,6 +265,7 @@ func (r *Replica) mark(p tree.Path, what tree.What) {
 		return
 	}
 	r.noteEqual()
+	r.moves.touch(p, what)
 	r.marks.touch(time.Time{})
 	r.set.Mark(p, what)
 }

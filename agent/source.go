@@ -164,7 +164,8 @@ func (s *Source) sink(e watch.Event) {
 	}
 	for _, r := range s.Replicas() {
 		if e.From != tree.Root {
-			r.moved(e.From, e.Path)
+			r.Moved(e.From, e.Path, e.What)
+			continue
 		}
 		r.Mark(e.Path, e.What, e.Gone)
 	}

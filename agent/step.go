@@ -72,6 +72,7 @@ func (r *Replica) push(ctx context.Context, l *lane, v *view, entries []root.Ent
 	if err := r.pass(ctx, v, &w); err != nil {
 		return err
 	}
+	w.sparing()
 	if err := r.makeWay(ctx, &w); err != nil {
 		return err
 	}
@@ -187,6 +188,7 @@ func (r *Replica) sortPresent(w *work, e root.Entry) {
 	} else {
 		r.links.gone(e.Path)
 	}
+	w.send.Anew = w.send.Anew || e.What&tree.Deep != 0 && r.moves.shares(e.Path)
 	r.mu.Unlock()
 	switch {
 	case e.What&tree.Deep != 0:

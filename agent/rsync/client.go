@@ -94,6 +94,10 @@ type Batch struct {
 	// Seeds are renames that made entries of Deep.
 	Seeds []Seed
 
+	// Anew has the files below the entries of Deep written again, whatever the slave
+	// has: they may be links of others there that are not links of each other here.
+	Anew bool
+
 	// Leave are files below the entries of Deep that are passed over, on both sides.
 	// Those that CanLeave refuses must not be among them.
 	Leave []tree.Path

@@ -37,7 +37,7 @@ func (s *sending) sendDeep(stop *Error) *Error {
 	mine, fresh, leave := newPathSet(deep), newPathSet(s.fresh), leaveRules(s.batch.Leave)
 	rep := &report{}
 	if len(list) > 0 {
-		rep = s.exec(mode{deep: true, leave: leave}, newList(list), func(it item) {
+		rep = s.exec(mode{deep: true, again: s.batch.Anew, leave: leave}, newList(list), func(it item) {
 			if it.deleting() {
 				return
 			}

@@ -38,7 +38,6 @@ type report struct {
 	odd      bool // some complaint names no path that we know
 	limited  bool // --max-delete was reached
 	noExtras bool // deletes were not looked for
-	made     bool // the slave's side made the directory that it was given
 	cut      bool // nobody knows what the slave's side still does
 	err      *Error
 }
@@ -126,8 +125,6 @@ func (c *collector) otherLine(b []byte) {
 		c.rep.limited = true
 	case kind != lineNoise:
 		c.rep.odd = true
-	default:
-		c.rep.made = c.rep.made || strings.HasPrefix(line, "created directory ")
 	}
 }
 

@@ -76,15 +76,29 @@ func (s *sending) sow(seed Seed) {
 	for _, n := range names {
 		paths = append(paths, tree.Root.Join(n))
 	}
+	if !s.makeRoom(seed.To) {
+		return
+	}
 	s.out.Stats.Runs++
 	rep := s.c.exec(s.ctx, dir, mode{deep: true, seed: seed}, newList(paths), s.out.Stats.countSeed)
 	s.out.Cut = s.out.Cut || rep.cut
 	switch {
 	case rep.err != nil && rep.err.Class == Incompatible:
 		s.c.seedless.Store(true) // a daemon takes half a second to refuse an option
-	case rep.err == nil && rep.made:
+		s.fresh = append(s.fresh, seed.To)
+	case rep.err == nil:
 		s.fresh = append(s.fresh, seed.To)
 	}
+}
+
+// makeRoom makes the directory and those above it, and reports whether the slave
+// lacked it. What a run is given as its destination is followed where the slave has a
+// link, and would be written to somewhere else; what is listed takes the link's place.
+func (s *sending) makeRoom(to tree.Path) (made bool) {
+	rep := s.exec(mode{}, newList([]tree.Path{to}), func(it item) {
+		made = made || it.path == to && it.dir && it.created()
+	})
+	return made && rep.clean()
 }
 
 // below opens a directory of the source, without following links.
@@ -100,8 +114,8 @@ func (s *sending) below(p tree.Path) (*os.File, error) {
 	return os.NewFile(uintptr(fd), string(p)), nil
 }
 
-// countSeed counts what the slave has now under the new name: 'h' and 'c' stand for
-// what it made of its own.
+// countSeed counts what the slave has now under the new name, where it had nothing:
+// 'h' and 'c' stand for what it made of its own.
 func (s *Stats) countSeed(it item) {
 	switch {
 	case it.deleting():
@@ -110,7 +124,5 @@ func (s *Stats) countSeed(it item) {
 		s.Files++
 		s.Bytes += it.size
 	}
-	if it.code[0] != '.' {
-		s.Created++
-	}
+	s.Created++
 }

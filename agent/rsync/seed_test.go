@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"syncagent/agent/rsync"
 	"syncagent/agent/tree"
@@ -71,7 +72,7 @@ func TestSeedLinksWhatTheSlaveHas(t *testing.T) {
 			if w.inode(tt.to+"/f") != f || w.inode(tt.to+"/sub/g") != g {
 				t.Error("what the slave had is not linked")
 			}
-			if out.Stats.Files != 2 || out.Stats.Bytes != int64(len("other"+"new")) || out.Stats.Runs != 2 || out.Stats.Deletes != 0 {
+			if out.Stats.Files != 2 || out.Stats.Bytes != int64(len("other"+"new")) || out.Stats.Runs != 3 || out.Stats.Deletes != 0 {
 				t.Errorf("%+v", out.Stats)
 			}
 			w.clean(w.send(rsync.Batch{Gone: topOf(w, tt.from)}))
@@ -100,12 +101,12 @@ func TestSeedIsNeverNeeded(t *testing.T) {
 		change func(w *world)
 		runs   int
 	}{
-		"nothing there":     {" !link-dest", func(w *world) { must(w.t, os.RemoveAll(filepath.Join(w.dst, "before"))) }, 3},
-		"other content":     {" !link-dest", func(w *world) { w.slave("before/f", "stale!!") }, 2},
-		"a file":            {" !link-dest", func(w *world) { must(w.t, os.RemoveAll(filepath.Join(w.dst, "before"))); w.slave("before", "x") }, 3},
+		"nothing there":     {" !link-dest", func(w *world) { must(w.t, os.RemoveAll(filepath.Join(w.dst, "before"))) }, 4},
+		"other content":     {" !link-dest", func(w *world) { w.slave("before/f", "stale!!") }, 3},
+		"a file":            {" !link-dest", func(w *world) { must(w.t, os.RemoveAll(filepath.Join(w.dst, "before"))); w.slave("before", "x") }, 4},
 		"new name is taken": {" !link-dest", func(w *world) { w.slave("after/f", "theirs") }, 3},
-		"wrong mode":        {" !link-dest", func(w *world) { must(w.t, os.Chmod(filepath.Join(w.dst, "before/f"), 0o600)) }, 2},
-		"refused":           {"", func(*world) {}, 2},
+		"wrong mode":        {" !link-dest", func(w *world) { must(w.t, os.Chmod(filepath.Join(w.dst, "before/f"), 0o600)) }, 3},
+		"refused":           {"", func(*world) {}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "refuse options = "+refuse+tt.allow)
@@ -128,7 +129,7 @@ func TestSeedIsNeverNeeded(t *testing.T) {
 func TestSeedIsRefusedOnce(t *testing.T) {
 	w := newWorld(t)
 	c := w.client()
-	for i, want := range []int{2, 1} {
+	for i, want := range []int{3, 1} {
 		name := fmt.Sprintf("after%d", i)
 		w.both("before/f", "content")
 		w.move("before", name)
@@ -140,6 +141,55 @@ func TestSeedIsRefusedOnce(t *testing.T) {
 		w.clean(c.Send(t.Context(), w.root(), rsync.Batch{Gone: paths("before")}))
 	}
 	w.same()
+}
+
+// Where the slave has links in place of the new name or of what is above it, they make
+// way; nothing is written to where they lead.
+func TestSeedFollowsNoLink(t *testing.T) {
+	for link, to := range map[string]string{"after": "after", "p": "p/after", "p/q": "p/q/after"} {
+		t.Run(link, func(t *testing.T) {
+			w := newSeedWorld(t)
+			w.both("before/f", "content")
+			w.both("before/sub/g", "content")
+			w.both("theirs/f", "another")
+			w.both("theirs/after/f", "another")
+			for _, dir := range []string{w.src + "/theirs/after", w.dst + "/theirs/after", w.src + "/theirs", w.dst + "/theirs"} {
+				must(t, os.Chtimes(dir, time.Unix(1, 0), time.Unix(1, 0)))
+			}
+			must(t, os.MkdirAll(filepath.Dir(filepath.Join(w.src, to)), 0o755))
+			must(t, os.Rename(filepath.Join(w.src, "before"), filepath.Join(w.src, to)))
+			must(t, os.MkdirAll(filepath.Dir(filepath.Join(w.dst, link)), 0o755))
+			must(t, os.Symlink(filepath.Join(strings.Repeat("../", strings.Count(link, "/")), "theirs"), filepath.Join(w.dst, link)))
+			w.clean(w.send(seed("before", to)))
+			w.clean(w.send(rsync.Batch{Gone: paths("before")}))
+			w.same()
+		})
+	}
+}
+
+// What is made is counted once, and what the slave had is not: the delete guard goes by it.
+func TestSeedCounts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		theirs string
+		want   int
+	}{"new": {"else", 4}, "in part": {"after/f", 2}} {
+		for _, seeded := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, " ", seeded), func(t *testing.T) {
+				w := newSeedWorld(t)
+				w.both("before/f", "content")
+				w.both("before/s/g", "content")
+				w.move("before", "after")
+				w.slave(tt.theirs, "theirs")
+				b := seed("before", "after")
+				if !seeded {
+					b.Seeds = nil
+				}
+				if out := w.send(b); out.Stats.Created != tt.want {
+					t.Errorf("%+v", out.Stats)
+				}
+			})
+		}
+	}
 }
 
 func TestCanSeed(t *testing.T) {
