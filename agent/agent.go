@@ -162,6 +162,10 @@ func (m *Master) startModule(ctx context.Context, mod config.Module) {
 	for _, t := range mod.Targets {
 		m.startReplica(ctx, s, t)
 	}
+	if len(mod.Targets) == 0 {
+		s.told = newAnnouncer(s)
+		m.crew.start(ctx, announcerKey(mod.Name), s.told.Run)
+	}
 	m.crew.start(ctx, moduleKey(mod.Name), s.Run)
 }
 
@@ -225,6 +229,7 @@ func (m *Master) stopModule(s *Source) {
 	for _, t := range s.module.Targets {
 		m.stopReplica(s, t)
 	}
+	m.crew.stop(announcerKey(s.module.Name))
 	m.after.stop(moduleKey(s.module.Name))
 	m.mu.Lock()
 	m.sources = slices.DeleteFunc(m.sources, func(o *Source) bool { return o == s })
@@ -331,8 +336,12 @@ func (m *Master) reloadModule(ctx context.Context, s *Source, next config.Module
 	}
 }
 
-// sameSource reports whether a module differs at most in its targets and hooks.
+// sameSource reports whether a module differs at most in its targets and hooks,
+// and has any targets or none as before.
 func sameSource(a, b config.Module) bool {
+	if (len(a.Targets) == 0) != (len(b.Targets) == 0) {
+		return false
+	}
 	a.Targets, b.Targets = nil, nil
 	a.Hooks, b.Hooks = nil, nil
 	rules := a.Rules.Equal(b.Rules)

@@ -19,6 +19,7 @@ import (
 func (m *Master) startHooks(ctx context.Context, s *Source) {
 	build := func(c config.Hook) (*hook.Hook, error) { return m.newHook(c, "module", s.module.Name) }
 	s.hooks = newModuleHooks(build, s.Replicas, s.log)
+	s.hooks.below = s.below
 	s.hooks.set(ctx, s.module.Hooks, s.module.Path)
 	m.after.start(context.WithoutCancel(ctx), moduleKey(s.module.Name), s.hooks.Run)
 }

@@ -29,6 +29,7 @@ const awaitEvery = time.Second
 type moduleHooks struct {
 	make     func(config.Hook) (*hook.Hook, error)
 	replicas func() []*Replica
+	below    func(p tree.Path, show func(q tree.Path, dir bool)) // what is in a directory; may be nil
 	log      *slog.Logger
 	wake     chan struct{}
 	crew     *crew // the hooks' workers
@@ -171,7 +172,7 @@ func (m *moduleHooks) hooks() []*moduleHook {
 func (m *moduleHooks) offer(e hook.Event) {
 	for _, h := range m.hooks() {
 		if h.config.Scope != config.ScopeAll && h.wants(e.OK) {
-			h.give(e)
+			m.give(h, e)
 		}
 	}
 }
@@ -181,7 +182,8 @@ func (h *moduleHook) wants(ok bool) bool {
 }
 
 // give offers the paths that the hook includes.
-func (h *moduleHook) give(e hook.Event) {
+func (m *moduleHooks) give(h *moduleHook, e hook.Event) {
+	e.Paths = m.listed(h, e)
 	if len(h.config.Include)+len(h.config.IncludeRegex) > 0 {
 		e.Paths = slices.DeleteFunc(slices.Clone(e.Paths), func(p hook.Path) bool { return !h.matches(p.Path, p.Dir) })
 	}
@@ -240,7 +242,7 @@ func (m *moduleHooks) offerAll(paths []tree.Path) {
 	}
 	for _, h := range m.hooks() {
 		if h.config.Scope == config.ScopeAll {
-			h.give(e)
+			m.give(h, e)
 		}
 	}
 }
@@ -267,27 +269,37 @@ func hookStatus(c config.Hook, h *hook.Hook) status.Hook {
 func (r *Replica) lacks(p tree.Path) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	overlap := func(q tree.Path) bool { return p.Contains(q) || q.Contains(p) }
-	if r.lane.lacks(p) || r.bulk.lacks(p) || r.unsure.set.Overlaps(p) || r.gate.holds(p) || !r.sweeps.oldest().IsZero() {
+	if r.comes(p) || r.unsure.set.Overlaps(p) || r.gate.holds(p) || !r.sweeps.oldest().IsZero() {
 		return true
 	}
-	for q, f := range r.hot.files {
-		if f.what != 0 && overlap(q) {
-			return true
-		}
-	}
-	for q := range r.retries {
-		if overlap(q) {
-			return true
-		}
-	}
 	for q := range r.surplus {
-		if overlap(q) {
+		if overlap(p, q) {
 			return true
 		}
 	}
 	return false
 }
+
+// comes reports whether the path, or something above or below it, is going to
+// be sent, and will be told of then. Needs the lock.
+func (r *Replica) comes(p tree.Path) bool {
+	if r.lane.lacks(p) || r.bulk.lacks(p) {
+		return true
+	}
+	for q, f := range r.hot.files {
+		if f.what != 0 && overlap(p, q) {
+			return true
+		}
+	}
+	for q := range r.retries {
+		if overlap(p, q) {
+			return true
+		}
+	}
+	return false
+}
+
+func overlap(p, q tree.Path) bool { return p.Contains(q) || q.Contains(p) }
 
 // tell says to the hooks what a push did: what is confirmed, and what failed.
 func (r *Replica) tell(entries []root.Entry, w work, failed []rsync.Failure, dirty map[tree.Path]bool) {

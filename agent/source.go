@@ -30,6 +30,7 @@ type Source struct {
 	failed escalator     // told of paths that fail for long; may be nil
 	shared looks
 	hooks  *moduleHooks
+	told   *announcer // in place of replicas where the module has no target; nil else
 
 	ready     chan struct{} // closed when the module watches or is blocked
 	readyOnce sync.Once
@@ -168,6 +169,9 @@ func (s *Source) sink(e watch.Event) {
 		}
 		r.Mark(e.Path, e.What, e.Gone)
 	}
+	if s.told != nil {
+		s.told.Mark(e.Path, e.What, e.Gone)
+	}
 }
 
 func (s *Source) setWatcher(w *watch.Watcher) {
@@ -198,6 +202,9 @@ func (s *Source) watchReady() {
 	_, renewed := s.guard.knows()
 	for _, r := range s.Replicas() {
 		r.watched(again || renewed || s.module.Sweep.AtStart)
+	}
+	if again && s.told != nil {
+		s.told.Mark(tree.Root, tree.Deep, false) // nobody watched meanwhile
 	}
 }
 

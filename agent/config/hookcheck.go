@@ -11,7 +11,13 @@ import (
 func (v *validator) hooks(m *Master) {
 	v.hookList("on_state", m.OnState, true)
 	for _, mod := range m.ModuleSpecs {
-		v.hookList(join("modules", mod.Name)+".hooks", mod.Hooks, false)
+		key := join("modules", mod.Name) + ".hooks"
+		v.hookList(key, mod.Hooks, false)
+		for _, h := range mod.Hooks {
+			if mod.nowhere() && h.When == WhenFailure {
+				v.add(join(key, h.Name), "a module without targets has no push that could fail", "remove when, or name targets")
+			}
+		}
 	}
 }
 
