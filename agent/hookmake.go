@@ -91,6 +91,8 @@ func at(text, other string) string {
 // hookSecret is nil when the hook has none.
 func hookSecret(c config.Hook) hook.Secret {
 	switch {
+	case !c.Secret.Empty():
+		return func() (secrets.Secret, error) { return c.Secret, nil }
 	case c.SecretFile != "":
 		return func() (secrets.Secret, error) { return secrets.LoadFile(c.SecretFile) }
 	case c.SecretEnv != "":

@@ -177,7 +177,7 @@ func (v *validator) hookSecret(key string, h *Hook) {
 			v.add(key+".secret_file", err.Error(), "")
 		}
 	}
-	if h.SecretEnv != "" && os.Getenv(h.SecretEnv) == "" {
+	if h.SecretEnv != "" && h.Secret.Empty() && os.Getenv(h.SecretEnv) == "" {
 		v.add(key+".secret_env", "the environment variable "+h.SecretEnv+" is empty", "set it for the agent, as with EnvironmentFile= of its unit")
 	}
 }
