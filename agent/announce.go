@@ -10,6 +10,7 @@ import (
 	"syncagent/agent/hook"
 	"syncagent/agent/root"
 	"syncagent/agent/tree"
+	"syncagent/agent/watch"
 )
 
 // A module without targets replicates nothing; its changes go to its hooks, the
@@ -52,6 +53,14 @@ func (a *announcer) Mark(p tree.Path, what tree.What, gone bool) {
 	}
 	a.mu.Unlock()
 	poke(a.wake)
+}
+
+// whole is what an event marks; of a directory that went, all that was in it.
+func whole(e watch.Event) tree.What {
+	if e.Gone && e.Kind == watch.KindDir {
+		return e.What | tree.Deep
+	}
+	return e.What
 }
 
 // Run tells what is marked until ctx ends, then what is left.

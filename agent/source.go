@@ -170,7 +170,7 @@ func (s *Source) sink(e watch.Event) {
 		r.Mark(e.Path, e.What, e.Gone)
 	}
 	if s.told != nil {
-		s.told.Mark(e.Path, e.What, e.Gone)
+		s.told.Mark(e.Path, whole(e), e.Gone)
 	}
 }
 

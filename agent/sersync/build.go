@@ -282,6 +282,11 @@ func (b *builder) crontabFilter(f *element, spec *config.ModuleSpec) {
 			b.say(x.line, Warning, x.says("expression"), "nothing", "it is empty")
 			continue
 		}
+		if text == "!" { // which empties the list
+			b.say(x.line, Changed, x.says("expression"), "nothing, and the patterns before it are left out", "rsync took it for the end of those")
+			spec.SweepFilter = nil
+			continue
+		}
 		rule := "- " + text
 		if strings.HasPrefix(text, "+ ") || strings.HasPrefix(text, "- ") { // rsync reads these as rules
 			rule = text
