@@ -50,21 +50,11 @@ func (a *app) sersyncMaster(files []string, opt sersync.Options, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	m, findings, err := sersync.ReadFiles(files, opt)
-	if err != nil {
-		return nil, err
-	}
-	m.StateDir, m.Socket = dir, filepath.Join(dir, "agent.sock")
-	text, err := m.Encode()
-	if err != nil {
-		return nil, err
-	}
 	file := filepath.Join(dir, "agent.yaml")
-	c, err := config.DecodeMaster(file, text)
+	c, text, findings, err := readSersync(file, files, opt)
 	if err != nil {
 		return nil, err
 	}
-	keepSecrets(c, m)
 	if err := a.overrideBut(c, "state_dir"); err != nil {
 		return nil, err
 	}
@@ -80,6 +70,26 @@ func (a *app) sersyncMaster(files []string, opt sersync.Options, log *slog.Logge
 	logFindings(log, findings)
 	log.Info("running from sersync's configuration", "files", strings.Join(files, " "), "commands", "agent status -c "+file)
 	return c, nil
+}
+
+// readSersync reads sersync's files by way of the text that stands in file, so
+// that what runs is what that says, and nothing else but passwords.
+func readSersync(file string, files []string, opt sersync.Options) (*config.Master, []byte, []sersync.Finding, error) {
+	m, findings, err := sersync.ReadFiles(files, opt)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	m.StateDir, m.Socket = filepath.Dir(file), filepath.Join(filepath.Dir(file), "agent.sock")
+	text, err := m.Encode()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c, err := config.DecodeMaster(file, text)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	keepSecrets(c, m)
+	return c, text, findings, nil
 }
 
 // keepSecrets gives the hooks the passwords that no file of ours holds. What the
