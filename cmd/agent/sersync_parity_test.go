@@ -94,9 +94,12 @@ func (p *parity) last(t *testing.T, q *parity, r *parityRow, n string) {
 		script = "echo $N >zz"
 	}
 	q.shell(p.at("master", r.name), "N="+n+"\n"+q.fill(r, script))
-	slave := p.at("slave", r.name)
 	p.eventually(t, "zz", func() error {
-		_, err := p.sh(slave, "grep -qrx --include=zz "+n+" .")
+		count := fmt.Sprintf("$(grep -rlx --include=zz %s . | wc -l)", n)
+		out, err := p.sh(p.at("slave", r.name), "there="+count+"; cd "+p.at("master", r.name)+"; test $there = "+count)
+		if err != nil {
+			err = fmt.Errorf("not in %s: %w%s", p.at("slave", r.name), err, out)
+		}
 		return err
 	})
 	p.idle(t, r)

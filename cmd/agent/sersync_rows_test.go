@@ -192,7 +192,7 @@ func (p *parity) run() {
 		}
 	}
 	// Changes of one script are one burst, also on a machine that is busy.
-	p.background("agent", []string{"PATH=" + p.at("bin") + ":" + os.Getenv("PATH"), "SYNCAGENT_STATE_DIR=" + p.at("state"), "SYNCAGENT_SETTLE_QUIET=150ms", "SYNCAGENT_WARM=false"}, argv...)
+	p.background("agent", []string{"PATH=" + p.at("bin") + ":" + os.Getenv("PATH"), "SYNCAGENT_STATE_DIR=" + p.at("state"), "SYNCAGENT_SETTLE_QUIET=150ms", "SYNCAGENT_WARM=false", "SYNCAGENT_SWEEP_CONCURRENCY=8"}, argv...)
 	p.eventually(p.T, "ready", func() error { return p.says("agent.log", "msg=ready") })
 	sockets, err := filepath.Glob(p.at("state", "sersync-*", "agent.sock"))
 	if err != nil || len(sockets) != 1 {
