@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
@@ -10,15 +12,21 @@ import (
 )
 
 // postbox prints each HTTP request it takes, with the headers that hooks add, and
-// answers as every CDN likes it.
+// answers as every CDN likes it. A signature is checked with the secret behind the
+// port.
 func postbox() {
 	serve := func(w http.ResponseWriter, r *http.Request) {
-		for _, name := range []string{"X-Syncagent-Signature", "Authorization", "Fastly-Key"} {
+		for _, name := range []string{"Authorization", "Fastly-Key"} {
 			if v := r.Header.Get(name); v != "" {
 				fmt.Printf("%s: %s\n", name, v)
 			}
 		}
 		body, err := io.ReadAll(r.Body)
+		if signature := r.Header.Get("X-Syncagent-Signature"); signature != "" {
+			mac := hmac.New(sha256.New, []byte(os.Args[2]))
+			mac.Write(body)
+			fmt.Printf("signed: %t\n", signature == fmt.Sprintf("sha256=%x", mac.Sum(nil)))
+		}
 		fmt.Printf("%s %s %s\n", r.Method, r.URL.RequestURI(), body)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "postbox:", err)

@@ -28,7 +28,7 @@ package main
 //	exec logged NAME agent receiver -c NAME/receiver.yaml &NAME&
 //	exec logged NAME agent run -c NAME/agent.yaml &NAME&
 //	                                  starts a daemon that logs into NAME.log, which a failing script shows
-//	exec logged NAME postbox PORT &NAME&
+//	exec logged NAME postbox PORT [SECRET] &NAME&
 //	                                  prints the HTTP requests it takes: a hook's headers, then method, path and body
 //	exec logged NAME earpiece PORT|FILE &NAME&
 //	                                  prints in quotes what each connection to a port or a unix socket brings
