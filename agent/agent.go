@@ -156,15 +156,12 @@ func (m *Master) startModule(ctx context.Context, mod config.Module) {
 	s.guard.machine = m.machine
 	s.failed = &failedLog{file: filepath.Join(m.config.StateDir, "failed.log")}
 	m.startHooks(ctx, s)
+	m.startAnnouncer(ctx, s)
 	m.mu.Lock()
 	m.sources = append(m.sources, s) // whoever asks for status sees it from here on
 	m.mu.Unlock()
 	for _, t := range mod.Targets {
 		m.startReplica(ctx, s, t)
-	}
-	if len(mod.Targets) == 0 {
-		s.told = newAnnouncer(s)
-		m.crew.start(ctx, announcerKey(mod.Name), s.told.Run)
 	}
 	m.crew.start(ctx, moduleKey(mod.Name), s.Run)
 }

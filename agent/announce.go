@@ -9,6 +9,7 @@ import (
 	"syncagent/agent/config"
 	"syncagent/agent/hook"
 	"syncagent/agent/root"
+	"syncagent/agent/status"
 	"syncagent/agent/tree"
 	"syncagent/agent/watch"
 )
@@ -42,6 +43,15 @@ func newAnnouncer(s *Source) *announcer {
 	}
 }
 
+// startAnnouncer gives a module its announcer if it has no target.
+func (m *Master) startAnnouncer(ctx context.Context, s *Source) {
+	if len(s.module.Targets) > 0 {
+		return
+	}
+	s.told = newAnnouncer(s)
+	m.crew.start(ctx, announcerKey(s.module.Name), s.told.Run)
+}
+
 // Mark says that p may have changed. gone tells that the entry was seen leaving.
 func (a *announcer) Mark(p tree.Path, what tree.What, gone bool) {
 	a.mu.Lock()
@@ -53,6 +63,21 @@ func (a *announcer) Mark(p tree.Path, what tree.What, gone bool) {
 	}
 	a.mu.Unlock()
 	poke(a.wake)
+}
+
+// state is what the module does: there is nobody whom it could be equal to.
+func (a *announcer) state(blocked string, watching, unsettled bool) status.State {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case blocked != "":
+		return status.Blocked
+	case !watching:
+		return status.Starting
+	case unsettled || a.set.Len() > 0:
+		return status.Settling
+	}
+	return status.Idle
 }
 
 // whole is what an event marks; of a directory that went, all that was in it.

@@ -124,10 +124,11 @@ func TestHookListsTrees(t *testing.T) {
 		want    []string
 		dropped uint64
 	}{
-		"include":     {queue(100), []string{"s1 put d/a.php", "s1 put d/b.php"}, 0},
-		"full":        {queue(1), []string{"s1 put d/a.php"}, 1},
-		"all of it":   {config.NewHook("h", "command"), []string{"s1 tree d"}, 0},
-		"bare socket": {config.Hook{Name: "h", Format: config.FormatPath, Queue: 100}, []string{"s1 tree d", "s1 put d/a.php", "s1 put d/b.php", "s1 put d/x"}, 0},
+		"include":       {queue(100), []string{"s1 put d/a.php", "s1 put d/b.php"}, 0},
+		"full":          {queue(1), []string{"s1 put d/a.php"}, 1},
+		"all of it":     {config.NewHook("h", "command"), []string{"s1 tree d"}, 0},
+		"include, root": {queue(100), []string{"s1 put d/a.php", "s1 put d/b.php"}, 0},
+		"bare socket":   {config.Hook{Name: "h", Format: config.FormatPath, Queue: 100}, []string{"s1 tree d", "s1 put d/a.php", "s1 put d/b.php", "s1 put d/x"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &moduleHooks{
@@ -145,6 +146,9 @@ func TestHookListsTrees(t *testing.T) {
 			}
 			h := &moduleHook{tt.hook, matches, hook.New(hook.Spec{Name: "h", Log: b.log})}
 			e := hook.Event{Target: "s1", OK: true, Paths: []hook.Path{{Path: "d", Op: hook.Tree, Dir: true}}}
+			if name == "include, root" {
+				e.Paths[0].Path = tree.Root
+			}
 			e.Paths = m.listed(h, e)
 			if got := words(e); !reflect.DeepEqual(got, tt.want) || h.Stats().Dropped != tt.dropped {
 				t.Errorf("got %q and dropped %d, want %q and %d", got, h.Stats().Dropped, tt.want, tt.dropped)

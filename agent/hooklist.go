@@ -33,7 +33,11 @@ func (m *moduleHooks) listed(h *moduleHook, e hook.Event) []hook.Path {
 	}
 	var all []hook.Path
 	beyond := 0
+	chooses := len(h.config.Include)+len(h.config.IncludeRegex) > 0
 	add := func(p hook.Path) {
+		if chooses && p.Path == tree.Root { // which no rule can name
+			return
+		}
 		if !h.matches(p.Path, p.Dir) {
 			return
 		}

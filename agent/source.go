@@ -351,7 +351,7 @@ func (s *Source) schedule(ctx context.Context) (stop func()) {
 // Snapshot tells the module's state.
 func (s *Source) Snapshot() status.Module {
 	s.mu.Lock()
-	w, totals, blocked, replicas := s.watcher, s.before, s.blocked, s.replicas
+	w, totals, blocked, replicas, watching := s.watcher, s.before, s.blocked, s.replicas, s.watching
 	s.mu.Unlock()
 	m := status.Module{
 		Name: s.module.Name, Path: s.module.Path, Watcher: s.module.Watcher, Blocked: blocked,
@@ -371,6 +371,9 @@ func (s *Source) Snapshot() status.Module {
 	}
 	for _, r := range replicas {
 		m.Targets = append(m.Targets, r.snapshot(blocked, unsettled))
+	}
+	if len(s.module.Targets) == 0 && s.told != nil {
+		m.State = s.told.state(blocked, watching, unsettled)
 	}
 	return m
 }

@@ -110,10 +110,13 @@ func statusTable(w io.Writer, s status.Snapshot, now time.Time, color bool) erro
 // hooksState is the state of a module that goes nowhere: there is nobody whom it
 // could be equal to.
 func hooksState(m status.Module) string {
-	if m.Blocked != "" {
-		return string(status.Blocked)
+	switch m.State {
+	case status.Idle, status.Settling:
+		return "hooks only"
+	case "": // a reload is taking it apart
+		return string(status.Starting)
 	}
-	return "hooks only"
+	return string(m.State)
 }
 
 // notes are the lines below the table.
