@@ -98,6 +98,7 @@ func TestAnnouncerSettles(t *testing.T) {
 			a.Mark(p, tree.Content, false)
 		}
 		time.Sleep(500 * time.Millisecond)
+		synctest.Wait()
 		if len(batches) != 1 || len(batches[0]) != 2 {
 			t.Errorf("batches: %v", batches)
 		}

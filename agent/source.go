@@ -372,7 +372,7 @@ func (s *Source) Snapshot() status.Module {
 	for _, r := range replicas {
 		m.Targets = append(m.Targets, r.snapshot(blocked, unsettled))
 	}
-	if len(s.module.Targets) == 0 && s.told != nil {
+	if s.told != nil {
 		m.State = s.told.state(blocked, watching, unsettled)
 	}
 	return m
