@@ -157,3 +157,42 @@ func TestHookListsTrees(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatOneTargetLackedIsNotForgotten: pushes of other paths neither ask for what
+// waits each time, nor keep it from being asked for.
+func TestWhatOneTargetLackedIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s1, s2 := newRig(t, nil), newRig(t, nil)
+		got := &told{}
+		build := func(config.Hook) (*hook.Hook, error) {
+			return hook.New(hook.Spec{Name: "all", Runner: got, Timeout: time.Minute, Queue: 100, Log: s1.log}), nil
+		}
+		m := newModuleHooks(build, func() []*Replica { return []*Replica{s1.Replica, s2.Replica} }, s1.log)
+		all := config.NewHook("all", "command")
+		all.Scope = config.ScopeAll
+		ctx, cancel := context.WithCancel(t.Context())
+		m.set(ctx, []config.Hook{all}, "/www")
+		done := make(chan error)
+		go func() { done <- m.Run(ctx) }()
+		push := func(p tree.Path) {
+			m.push(events(hook.Event{Target: "s1", OK: true, Paths: []hook.Path{{Path: p, Op: hook.Put}}}))
+			synctest.Wait()
+		}
+		s2.Mark("late", tree.Content, false)
+		push("late")
+		under(s2.Replica, s2.set.Take)
+		push("other")
+		if now := got.all(); !reflect.DeepEqual(now, []string{"put other"}) {
+			t.Errorf("after the push of another path: %q", now)
+		}
+		for range 5 {
+			time.Sleep(awaitEvery / 4)
+			push("other")
+		}
+		if later := got.all(); !slices.Contains(later, "put late") {
+			t.Errorf("a second later: %q", later)
+		}
+		cancel()
+		<-done
+	})
+}

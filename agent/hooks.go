@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"iter"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -22,8 +24,12 @@ import (
 // maxPushed bounds the paths that wait to be handed to a module's hooks.
 const maxPushed = 100_000
 
-// awaitEvery is how often paths that some target lacks are looked at again.
-const awaitEvery = time.Second
+// awaitEvery is how often paths that some target lacks are looked at again, and
+// awaitMost how long that may take: it needs the locks of those that push.
+const (
+	awaitEvery = time.Second
+	awaitMost  = 50 * time.Millisecond
+)
 
 // moduleHooks hands what a module's replicas pushed to the module's hooks.
 type moduleHooks struct {
@@ -123,35 +129,47 @@ func (m *moduleHooks) push(did func() []hook.Event) {
 // when every hook has ended.
 func (m *moduleHooks) Run(ctx context.Context) error {
 	defer m.crew.stopAll()
+	var again <-chan time.Time
 	for ctx.Err() == nil {
-		var again <-chan time.Time
-		if len(m.lacking) > 0 {
+		if again == nil && len(m.lacking) > 0 {
 			again = time.After(awaitEvery)
 		}
+		all := false
 		select {
 		case <-ctx.Done():
 		case <-m.wake:
 		case <-again:
+			again, all = nil, true
 		}
-		m.handOut()
+		m.handOut(all)
 	}
-	m.handOut()
+	m.handOut(true)
 	return nil
 }
 
 // handOut gives the hooks what was pushed. A path is everybody's once no target
 // has it to do; what was pushed while that was asked belongs to the same answer.
-func (m *moduleHooks) handOut() {
-	for _, e := range m.take() {
-		m.offer(e)
-		m.await(e)
+// With a target down there may be many such paths, so it asks for all of them only
+// when told to.
+func (m *moduleHooks) handOut(all bool) {
+	ask := maps.Keys(m.handOutPushed())
+	if all {
+		ask = maps.Keys(m.lacking)
 	}
-	everywhere := m.settled()
-	for _, e := range m.take() {
-		m.offer(e)
-		m.await(e)
-	}
+	everywhere := m.settled(ask)
+	m.handOutPushed()
 	m.offerAll(everywhere)
+}
+
+// handOutPushed gives the hooks of one target what was pushed, and returns the
+// paths that now wait for all targets.
+func (m *moduleHooks) handOutPushed() map[tree.Path]bool {
+	fresh := map[tree.Path]bool{}
+	for _, e := range m.take() {
+		m.offer(e)
+		m.await(e, fresh)
+	}
+	return fresh
 }
 
 func (m *moduleHooks) take() []hook.Event {
@@ -192,9 +210,9 @@ func (m *moduleHooks) give(h *moduleHook, e hook.Event) {
 	}
 }
 
-// await notes paths for the hooks of scope all. Their number is bounded as a
+// await notes paths for the hooks of scope all, and in fresh which. Their number is bounded as a
 // hook's queue is.
-func (m *moduleHooks) await(e hook.Event) {
+func (m *moduleHooks) await(e hook.Event, fresh map[tree.Path]bool) {
 	var all []*moduleHook
 	for _, h := range m.hooks() {
 		if h.config.Scope == config.ScopeAll {
@@ -214,14 +232,19 @@ func (m *moduleHooks) await(e hook.Event) {
 			continue
 		}
 		m.lacking[p.Path] = awaitedPut{p, e}
+		fresh[p.Path] = true
 	}
 }
 
-// settled returns the paths that no target has to do any more.
-func (m *moduleHooks) settled() []tree.Path {
+// settled returns those of the paths that no target has to do any more. It takes
+// a share of the time at most: the rest is asked for the next time.
+func (m *moduleHooks) settled(ask iter.Seq[tree.Path]) []tree.Path {
 	var done []tree.Path
-	replicas := m.replicas()
-	for p := range m.lacking {
+	replicas, begun := m.replicas(), time.Now()
+	for p := range ask {
+		if time.Since(begun) > awaitMost {
+			break
+		}
 		if !slices.ContainsFunc(replicas, func(r *Replica) bool { return r.lacks(p) }) {
 			done = append(done, p)
 		}
