@@ -156,6 +156,7 @@ func (m *Master) startModule(ctx context.Context, mod config.Module) {
 	s.guard.machine = m.machine
 	s.failed = &failedLog{file: filepath.Join(m.config.StateDir, "failed.log")}
 	m.startHooks(ctx, s)
+	m.startAnnouncer(ctx, s)
 	m.mu.Lock()
 	m.sources = append(m.sources, s) // whoever asks for status sees it from here on
 	m.mu.Unlock()
@@ -225,6 +226,7 @@ func (m *Master) stopModule(s *Source) {
 	for _, t := range s.module.Targets {
 		m.stopReplica(s, t)
 	}
+	m.crew.stop(announcerKey(s.module.Name))
 	m.after.stop(moduleKey(s.module.Name))
 	m.mu.Lock()
 	m.sources = slices.DeleteFunc(m.sources, func(o *Source) bool { return o == s })
@@ -331,8 +333,12 @@ func (m *Master) reloadModule(ctx context.Context, s *Source, next config.Module
 	}
 }
 
-// sameSource reports whether a module differs at most in its targets and hooks.
+// sameSource reports whether a module differs at most in its targets and hooks,
+// and has any targets or none as before.
 func sameSource(a, b config.Module) bool {
+	if (len(a.Targets) == 0) != (len(b.Targets) == 0) {
+		return false
+	}
 	a.Targets, b.Targets = nil, nil
 	a.Hooks, b.Hooks = nil, nil
 	rules := a.Rules.Equal(b.Rules)

@@ -19,6 +19,7 @@ import (
 func (m *Master) startHooks(ctx context.Context, s *Source) {
 	build := func(c config.Hook) (*hook.Hook, error) { return m.newHook(c, "module", s.module.Name) }
 	s.hooks = newModuleHooks(build, s.Replicas, s.log)
+	s.hooks.below = s.below
 	s.hooks.set(ctx, s.module.Hooks, s.module.Path)
 	m.after.start(context.WithoutCancel(ctx), moduleKey(s.module.Name), s.hooks.Run)
 }
@@ -90,6 +91,8 @@ func at(text, other string) string {
 // hookSecret is nil when the hook has none.
 func hookSecret(c config.Hook) hook.Secret {
 	switch {
+	case !c.Secret.Empty():
+		return func() (secrets.Secret, error) { return c.Secret, nil }
 	case c.SecretFile != "":
 		return func() (secrets.Secret, error) { return secrets.LoadFile(c.SecretFile) }
 	case c.SecretEnv != "":

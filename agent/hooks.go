@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"iter"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -22,13 +24,18 @@ import (
 // maxPushed bounds the paths that wait to be handed to a module's hooks.
 const maxPushed = 100_000
 
-// awaitEvery is how often paths that some target lacks are looked at again.
-const awaitEvery = time.Second
+// awaitEvery is how often paths that some target lacks are looked at again, and
+// awaitMost how long that may take: it needs the locks of those that push.
+const (
+	awaitEvery = time.Second
+	awaitMost  = 50 * time.Millisecond
+)
 
 // moduleHooks hands what a module's replicas pushed to the module's hooks.
 type moduleHooks struct {
 	make     func(config.Hook) (*hook.Hook, error)
 	replicas func() []*Replica
+	below    func(p tree.Path, show func(q tree.Path, dir bool)) // what is in a directory; may be nil
 	log      *slog.Logger
 	wake     chan struct{}
 	crew     *crew // the hooks' workers
@@ -122,35 +129,47 @@ func (m *moduleHooks) push(did func() []hook.Event) {
 // when every hook has ended.
 func (m *moduleHooks) Run(ctx context.Context) error {
 	defer m.crew.stopAll()
+	var again <-chan time.Time
 	for ctx.Err() == nil {
-		var again <-chan time.Time
-		if len(m.lacking) > 0 {
+		if again == nil && len(m.lacking) > 0 {
 			again = time.After(awaitEvery)
 		}
+		all := false
 		select {
 		case <-ctx.Done():
 		case <-m.wake:
 		case <-again:
+			again, all = nil, true
 		}
-		m.handOut()
+		m.handOut(all)
 	}
-	m.handOut()
+	m.handOut(true)
 	return nil
 }
 
 // handOut gives the hooks what was pushed. A path is everybody's once no target
 // has it to do; what was pushed while that was asked belongs to the same answer.
-func (m *moduleHooks) handOut() {
-	for _, e := range m.take() {
-		m.offer(e)
-		m.await(e)
+// With a target down there may be many such paths, so it asks for all of them only
+// when told to.
+func (m *moduleHooks) handOut(all bool) {
+	ask := maps.Keys(m.handOutPushed())
+	if all {
+		ask = maps.Keys(m.lacking)
 	}
-	everywhere := m.settled()
-	for _, e := range m.take() {
-		m.offer(e)
-		m.await(e)
-	}
+	everywhere := m.settled(ask)
+	m.handOutPushed()
 	m.offerAll(everywhere)
+}
+
+// handOutPushed gives the hooks of one target what was pushed, and returns the
+// paths that now wait for all targets.
+func (m *moduleHooks) handOutPushed() map[tree.Path]bool {
+	fresh := map[tree.Path]bool{}
+	for _, e := range m.take() {
+		m.offer(e)
+		m.await(e, fresh)
+	}
+	return fresh
 }
 
 func (m *moduleHooks) take() []hook.Event {
@@ -171,7 +190,7 @@ func (m *moduleHooks) hooks() []*moduleHook {
 func (m *moduleHooks) offer(e hook.Event) {
 	for _, h := range m.hooks() {
 		if h.config.Scope != config.ScopeAll && h.wants(e.OK) {
-			h.give(e)
+			m.give(h, e)
 		}
 	}
 }
@@ -181,7 +200,8 @@ func (h *moduleHook) wants(ok bool) bool {
 }
 
 // give offers the paths that the hook includes.
-func (h *moduleHook) give(e hook.Event) {
+func (m *moduleHooks) give(h *moduleHook, e hook.Event) {
+	e.Paths = m.listed(h, e)
 	if len(h.config.Include)+len(h.config.IncludeRegex) > 0 {
 		e.Paths = slices.DeleteFunc(slices.Clone(e.Paths), func(p hook.Path) bool { return !h.matches(p.Path, p.Dir) })
 	}
@@ -190,9 +210,9 @@ func (h *moduleHook) give(e hook.Event) {
 	}
 }
 
-// await notes paths for the hooks of scope all. Their number is bounded as a
+// await notes paths for the hooks of scope all, and in fresh which. Their number is bounded as a
 // hook's queue is.
-func (m *moduleHooks) await(e hook.Event) {
+func (m *moduleHooks) await(e hook.Event, fresh map[tree.Path]bool) {
 	var all []*moduleHook
 	for _, h := range m.hooks() {
 		if h.config.Scope == config.ScopeAll {
@@ -212,14 +232,19 @@ func (m *moduleHooks) await(e hook.Event) {
 			continue
 		}
 		m.lacking[p.Path] = awaitedPut{p, e}
+		fresh[p.Path] = true
 	}
 }
 
-// settled returns the paths that no target has to do any more.
-func (m *moduleHooks) settled() []tree.Path {
+// settled returns those of the paths that no target has to do any more. It takes
+// a share of the time at most: the rest is asked for the next time.
+func (m *moduleHooks) settled(ask iter.Seq[tree.Path]) []tree.Path {
 	var done []tree.Path
-	replicas := m.replicas()
-	for p := range m.lacking {
+	replicas, begun := m.replicas(), time.Now()
+	for p := range ask {
+		if time.Since(begun) > awaitMost {
+			break
+		}
 		if !slices.ContainsFunc(replicas, func(r *Replica) bool { return r.lacks(p) }) {
 			done = append(done, p)
 		}
@@ -240,7 +265,7 @@ func (m *moduleHooks) offerAll(paths []tree.Path) {
 	}
 	for _, h := range m.hooks() {
 		if h.config.Scope == config.ScopeAll {
-			h.give(e)
+			m.give(h, e)
 		}
 	}
 }
@@ -267,27 +292,37 @@ func hookStatus(c config.Hook, h *hook.Hook) status.Hook {
 func (r *Replica) lacks(p tree.Path) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	overlap := func(q tree.Path) bool { return p.Contains(q) || q.Contains(p) }
-	if r.lane.lacks(p) || r.bulk.lacks(p) || r.unsure.set.Overlaps(p) || r.gate.holds(p) || !r.sweeps.oldest().IsZero() {
+	if r.comes(p) || r.unsure.set.Overlaps(p) || r.gate.holds(p) || !r.sweeps.oldest().IsZero() {
 		return true
 	}
-	for q, f := range r.hot.files {
-		if f.what != 0 && overlap(q) {
-			return true
-		}
-	}
-	for q := range r.retries {
-		if overlap(q) {
-			return true
-		}
-	}
 	for q := range r.surplus {
-		if overlap(q) {
+		if overlap(p, q) {
 			return true
 		}
 	}
 	return false
 }
+
+// comes reports whether the path, or something above or below it, is going to
+// be sent, and will be told of then. Needs the lock.
+func (r *Replica) comes(p tree.Path) bool {
+	if r.lane.lacks(p) || r.bulk.lacks(p) {
+		return true
+	}
+	for q, f := range r.hot.files {
+		if f.what != 0 && overlap(p, q) {
+			return true
+		}
+	}
+	for q := range r.retries {
+		if overlap(p, q) {
+			return true
+		}
+	}
+	return false
+}
+
+func overlap(p, q tree.Path) bool { return p.Contains(q) || q.Contains(p) }
 
 // tell says to the hooks what a push did: what is confirmed, and what failed.
 func (r *Replica) tell(entries []root.Entry, w work, failed []rsync.Failure, dirty map[tree.Path]bool) {

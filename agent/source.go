@@ -30,6 +30,7 @@ type Source struct {
 	failed escalator     // told of paths that fail for long; may be nil
 	shared looks
 	hooks  *moduleHooks
+	told   *announcer // in place of replicas where the module has no target; nil else
 
 	ready     chan struct{} // closed when the module watches or is blocked
 	readyOnce sync.Once
@@ -169,6 +170,9 @@ func (s *Source) sink(e watch.Event) {
 		}
 		r.Mark(e.Path, e.What, e.Gone)
 	}
+	if s.told != nil {
+		s.told.Mark(e.Path, whole(e), e.Gone)
+	}
 }
 
 func (s *Source) setWatcher(w *watch.Watcher) {
@@ -199,6 +203,9 @@ func (s *Source) watchReady() {
 	_, renewed := s.guard.knows()
 	for _, r := range s.Replicas() {
 		r.watched(again || renewed || s.module.Sweep.AtStart)
+	}
+	if again && s.told != nil {
+		s.told.Mark(tree.Root, tree.Deep, false) // nobody watched meanwhile
 	}
 }
 
@@ -345,7 +352,7 @@ func (s *Source) schedule(ctx context.Context) (stop func()) {
 // Snapshot tells the module's state.
 func (s *Source) Snapshot() status.Module {
 	s.mu.Lock()
-	w, totals, blocked, replicas := s.watcher, s.before, s.blocked, s.replicas
+	w, totals, blocked, replicas, watching := s.watcher, s.before, s.blocked, s.replicas, s.watching
 	s.mu.Unlock()
 	m := status.Module{
 		Name: s.module.Name, Path: s.module.Path, Watcher: s.module.Watcher, Blocked: blocked,
@@ -365,6 +372,9 @@ func (s *Source) Snapshot() status.Module {
 	}
 	for _, r := range replicas {
 		m.Targets = append(m.Targets, r.snapshot(blocked, unsettled))
+	}
+	if s.told != nil {
+		m.State = s.told.state(blocked, watching, unsettled)
 	}
 	return m
 }

@@ -86,6 +86,24 @@ func (r *Replica) trouble(blocked string) *hook.State {
 	return &hook.State{State: string(status.Backoff), Class: r.outage.class.String(), Error: r.outage.err.Error()}
 }
 
+// troubles are those of the module's targets by name, nil for one that is well.
+// Without targets the module itself may be blocked, under no name.
+func (s *Source) troubles() map[string]*hook.State {
+	blocked := s.Blocked()
+	list := map[string]*hook.State{}
+	for _, r := range s.Replicas() {
+		list[r.target.Name] = r.trouble(blocked)
+	}
+	if s.told == nil {
+		return list
+	}
+	list[""] = nil
+	if blocked != "" {
+		list[""] = &hook.State{State: string(status.Blocked), Class: rsync.SourceGone.String(), Error: blocked}
+	}
+	return list
+}
+
 // watchStates tells the hooks of on_state until ctx ends.
 func (m *Master) watchStates(ctx context.Context) error {
 	w := stateWatch{known: map[targetKey]*trouble{}}
@@ -101,10 +119,10 @@ func (m *Master) watchStates(ctx context.Context) error {
 		now := time.Now()
 		seen := map[targetKey]bool{}
 		for _, s := range m.list() {
-			for _, r := range s.Replicas() {
-				key := targetKey{s.module.Name, r.target.Name}
+			for target, trouble := range s.troubles() {
+				key := targetKey{s.module.Name, target}
 				seen[key] = true
-				w.look(now, key, r.trouble(s.Blocked()), hooks, func(h *stateHook, state hook.State) {
+				w.look(now, key, trouble, hooks, func(h *stateHook, state hook.State) {
 					h.Offer(hook.Event{Module: key.module, Root: s.module.Path, Target: key.target, Time: now, State: &state})
 				})
 			}

@@ -97,7 +97,7 @@ func (r *Replica) learnNarrow(d rsync.Diff) {
 	r.sweeps.done++
 	r.counts.connections++
 	r.recovered(time.Now())
-	r.links.took = time.Since(r.links.swept)
+	r.links.sweepTook(time.Since(r.links.swept))
 	if r.clean() {
 		r.counts.inSync = r.asOf(time.Now())
 	}

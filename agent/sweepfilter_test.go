@@ -70,3 +70,23 @@ func TestScheduledSweepKeepsHolds(t *testing.T) {
 		b.slaveIs(true, "held.php")
 	})
 }
+
+// TestScheduledSweepThatWasHeldUpIsNoMeasure: a slave that hung for an hour does not
+// make the next look for links wait for hours.
+func TestScheduledSweepThatWasHeldUpIsNoMeasure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, func(m *config.Module) { m.SweepRules, _ = filter.Compile([]string{"- *.php"}) })
+		b.swept(10)
+		b.mu.Lock()
+		b.links.sweepTook(time.Second)
+		b.mu.Unlock()
+		b.slave.telling = time.Hour
+		b.scheduleSweep(false)
+		b.start()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if took := under(b.Replica, func() time.Duration { return b.links.took }); b.sweepsSeen() != 1 || took != time.Second {
+			t.Errorf("after %d sweeps one takes %v as a rule", b.sweepsSeen(), took)
+		}
+	})
+}

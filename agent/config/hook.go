@@ -13,6 +13,7 @@ import (
 
 	"syncagent/agent/filter"
 	"syncagent/agent/tree"
+	"syncagent/secrets"
 )
 
 // The values of Hook.Type, When, Scope and Format.
@@ -67,6 +68,9 @@ type Hook struct {
 	Body       string   // cdn of your own
 	SecretFile string   // http: signs; cdn: {secret}
 	SecretEnv  string   // the environment variable, instead
+	// Secret is what whoever made the configuration gave, before both. It stands in
+	// no file and no encoding.
+	Secret secrets.Secret
 
 	Template string // cdn: a ready one, "" is of your own
 	Base     string // cdn: URL of the module's root

@@ -11,7 +11,13 @@ import (
 func (v *validator) hooks(m *Master) {
 	v.hookList("on_state", m.OnState, true)
 	for _, mod := range m.ModuleSpecs {
-		v.hookList(join("modules", mod.Name)+".hooks", mod.Hooks, false)
+		key := join("modules", mod.Name) + ".hooks"
+		v.hookList(key, mod.Hooks, false)
+		for _, h := range mod.Hooks {
+			if mod.nowhere() && h.When == WhenFailure {
+				v.add(join(key, h.Name), "a module without targets has no push that could fail", "remove when, or name targets")
+			}
+		}
 	}
 }
 
@@ -171,7 +177,7 @@ func (v *validator) hookSecret(key string, h *Hook) {
 			v.add(key+".secret_file", err.Error(), "")
 		}
 	}
-	if h.SecretEnv != "" && os.Getenv(h.SecretEnv) == "" {
+	if h.SecretEnv != "" && h.Secret.Empty() && os.Getenv(h.SecretEnv) == "" {
 		v.add(key+".secret_env", "the environment variable "+h.SecretEnv+" is empty", "set it for the agent, as with EnvironmentFile= of its unit")
 	}
 }

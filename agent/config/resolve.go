@@ -113,6 +113,16 @@ func (spec ModuleSpec) dests(targets []TargetSpec) []ModuleDest {
 	return list
 }
 
+// nowhere reports whether the module has no target on purpose: then its changes
+// go to its hooks alone.
+func (spec ModuleSpec) nowhere() bool { return spec.Targets != nil && len(spec.Targets) == 0 }
+
+// OnlyHooks reports whether no module goes anywhere, so that rsync has nothing
+// to do.
+func (m *Master) OnlyHooks() bool {
+	return len(m.ModuleSpecs) > 0 && !slices.ContainsFunc(m.ModuleSpecs, func(s ModuleSpec) bool { return !s.nowhere() })
+}
+
 // rules are the filter with what keeps the backups out of it: they are neither
 // sent nor deleted, whatever the user's own rules say.
 func (spec ModuleSpec) rules() []string {

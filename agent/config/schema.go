@@ -146,7 +146,7 @@ func targetFields(t *TargetSpec) []field {
 func moduleFields(m *ModuleSpec) []field {
 	return []field{
 		text("path", &m.Path, dataPath, "root of the tree"),
-		{name: "targets", doc: "left out: all of them", custom: destsField(m)},
+		{name: "targets", doc: "left out: all of them; [] is nowhere, its changes go to its hooks alone", custom: destsField(m)},
 		truth("delete", &m.Delete, "delete on the targets what is gone here"),
 		text("backup_dir", &m.BackupDir, backupDir, "folder on the targets that keeps what is overwritten or deleted; empty keeps nothing"),
 		{name: "filter", doc: "rsync's filter rules, the first match wins", list: &listField{p: &m.Filter, check: filterRule}},

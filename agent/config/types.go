@@ -113,9 +113,11 @@ type Wire struct {
 
 // ModuleSpec is one entry of modules as written.
 type ModuleSpec struct {
-	Name    string
-	Path    string       // absolute, clean
-	Targets []ModuleDest // nil: every target, module of the same name, its root
+	Name string
+	Path string // absolute, clean
+	// Targets is where it goes. nil: every target, module of the same name, its
+	// root; empty: nowhere, its changes are for its hooks alone.
+	Targets []ModuleDest
 	Delete  bool
 	Filter  []string // rsync's filter language, first match wins
 	// BackupDir is where a target keeps what is overwritten or deleted, below where

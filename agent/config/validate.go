@@ -121,13 +121,13 @@ func (v *validator) counts(m *Master) {
 	if len(m.ModuleSpecs) == 0 {
 		v.add("modules", "there is no module", "name at least one tree, as in www: {path: /www/www}")
 	}
-	if len(m.TargetSpecs) == 0 {
-		v.add("targets", "there is no target", "name at least one slave, as in s1: {host: 192.168.1.168}")
+	if len(m.TargetSpecs) == 0 && !m.OnlyHooks() {
+		v.add("targets", "there is no target", "name at least one slave, as in s1: {host: 192.168.1.168}; a module that only runs hooks has targets: []")
 	}
 	for _, spec := range m.ModuleSpecs {
 		key := join("modules", spec.Name) + ".targets"
-		if spec.Targets != nil && len(spec.Targets) == 0 {
-			v.add(key, "the list is empty", "name targets, or leave the key out for all of them")
+		if spec.nowhere() && len(spec.Hooks) == 0 {
+			v.add(key, "the list is empty, and there is no hook", "name targets, or leave the key out for all of them")
 		}
 		seen := map[string]bool{}
 		for _, d := range spec.Targets {
@@ -205,7 +205,7 @@ func (v *validator) passwords(m *Master) {
 	if files == nil {
 		return
 	}
-	shared := len(m.TargetSpecs) == 0
+	shared := len(m.TargetSpecs) == 0 && !m.OnlyHooks()
 	for _, t := range m.TargetSpecs {
 		switch {
 		case m.onlySSH(t), t.Auth.Off, t.Auth == (Auth{}) && m.Auth.Off:

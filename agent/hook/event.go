@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"encoding/json"
 	"path"
 	"time"
@@ -113,7 +114,7 @@ func (e Event) encode() ([]byte, error) {
 	}
 	m.Result = e.result()
 	for _, p := range e.Paths {
-		one := pathMessage{Path: string(p.Path), Op: p.Op, Dir: p.Dir, Error: p.Error}
+		one := pathMessage{Path: cmp.Or(string(p.Path), "."), Op: p.Op, Dir: p.Dir, Error: p.Error}
 		if !utf8.ValidString(one.Path) {
 			one.Path, one.PathB64 = "", []byte(p.Path)
 		}

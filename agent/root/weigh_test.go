@@ -58,3 +58,26 @@ func TestWeighBytes(t *testing.T) {
 		t.Error("bytes are not counted")
 	}
 }
+
+// TestBelow: all of it, a directory before what is in it, and only where one may go in.
+func TestBelow(t *testing.T) {
+	dir, outside := scratch(t)
+	grow(t, dir, "d/a", "d/b/c", "d/no/x", "e")
+	if err := os.Symlink(outside, filepath.Join(dir, "d/link")); err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, dir)
+	defer r.Close()
+	var got []tree.Path
+	r.Below("d", func(p tree.Path, _ Stat) bool {
+		got = append(got, p)
+		return p != "d/no"
+	})
+	if b := slices.Index(got, "d/b"); b < 0 || b > slices.Index(got, "d/b/c") {
+		t.Errorf("not in order: %q", got)
+	}
+	slices.Sort(got)
+	if want := []tree.Path{"d/a", "d/b", "d/b/c", "d/link", "d/no"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"syncagent/agent/config"
 	"syncagent/agent/filter"
+	"syncagent/secrets"
 )
 
 // builder puts files together.
@@ -21,6 +22,7 @@ type builder struct {
 	findings []Finding
 	faults   config.Faults
 	watched  map[string]string // path -> the file that watches it
+	secrets  []secrets.Secret  // passwords of CDNs, each once
 }
 
 func newBuilder() *builder {
@@ -61,15 +63,8 @@ func (b *builder) instance(head *element) {
 
 // local adds one watched directory with all of its slaves.
 func (b *builder) local(local *element, spec config.ModuleSpec, t config.TargetSpec) {
-	spec.Path = local.attr("watch")
-	if !strings.HasPrefix(spec.Path, "/") {
-		b.fault(local.line, fmt.Sprintf("%s is no absolute path", local.says("watch")), "write one")
+	if !b.watch(local, &spec) {
 		return
-	}
-	spec.Path = path.Clean(spec.Path)
-	if strings.IndexFunc(spec.Path, func(r rune) bool { return r > 0x7e }) >= 0 {
-		b.say(local.line, Warning, local.says("watch"), strconv.Quote(spec.Path)+" in UTF-8",
-			"if the directory's name is in another encoding on the disk, it is not found: give it an ASCII name, or a link")
 	}
 	remotes := local.all("remote")
 	if len(remotes) == 0 {
@@ -83,6 +78,21 @@ func (b *builder) local(local *element, spec config.ModuleSpec, t config.TargetS
 	if len(spec.Targets) > 0 {
 		b.merge(local.line, spec)
 	}
+}
+
+// watch takes the directory of a <localpath>.
+func (b *builder) watch(local *element, spec *config.ModuleSpec) bool {
+	spec.Path = local.attr("watch")
+	if !strings.HasPrefix(spec.Path, "/") {
+		b.fault(local.at(), fmt.Sprintf("%s is no absolute path", local.says("watch")), "write one")
+		return false
+	}
+	spec.Path = path.Clean(spec.Path)
+	if strings.IndexFunc(spec.Path, func(r rune) bool { return r > 0x7e }) >= 0 {
+		b.say(local.line, Warning, local.says("watch"), strconv.Quote(spec.Path)+" in UTF-8",
+			"if the directory's name is in another encoding on the disk, it is not found: give it an ASCII name, or a link")
+	}
+	return true
 }
 
 // remote adds one slave of a directory.
@@ -176,7 +186,10 @@ func (b *builder) merge(line int, spec config.ModuleSpec) {
 	taken := func(name string) bool {
 		return slices.ContainsFunc(b.master.ModuleSpecs, func(o config.ModuleSpec) bool { return o.Name == name })
 	}
-	first := cmp.Or(spec.Targets[0].Module, path.Base(spec.Path))
+	first := path.Base(spec.Path)
+	if len(spec.Targets) > 0 {
+		first = cmp.Or(spec.Targets[0].Module, first)
+	}
 	spec.Name = b.free(plain(first, "module"), taken, plain(path.Base(spec.Path), "module"))
 	for i := range spec.Targets {
 		if spec.Targets[i].Module == spec.Name {
@@ -269,17 +282,38 @@ func (b *builder) crontabFilter(f *element, spec *config.ModuleSpec) {
 			b.say(x.line, Warning, x.says("expression"), "nothing", "it is empty")
 			continue
 		}
+		if text == "!" { // which empties the list
+			b.say(x.line, Changed, x.says("expression"), "nothing, and the patterns before it are left out", "rsync took it for the end of those")
+			spec.SweepFilter = nil
+			continue
+		}
 		rule := "- " + text
 		if strings.HasPrefix(text, "+ ") || strings.HasPrefix(text, "- ") { // rsync reads these as rules
 			rule = text
 		}
 		if _, err := filter.Compile([]string{rule}); err != nil {
-			b.badExpression(x.line, err)
+			b.badPattern(x, text, err)
 			continue
 		}
 		spec.SweepFilter = append(spec.SweepFilter, rule)
 		b.say(x.line, Changed, x.says("expression"), fmt.Sprintf("sweep: {filter: [%q]}", rule), "-r left it out, too; here a start compares everything, and so does a sweep after changes were missed")
 	}
+}
+
+// badPattern leaves a pattern out that rsync cannot match either: it never spared
+// anything, so that without it nothing more is sent or deleted. One that rsync
+// matches and a rule of ours cannot say is no such case.
+func (b *builder) badPattern(x *element, text string, err error) {
+	if strings.ContainsAny(text, "\n\x00") || strings.TrimSpace(text) == "" {
+		b.badExpression(x.line, err)
+		return
+	}
+	problem := err.Error()
+	var bad *filter.SyntaxError
+	if errors.As(err, &bad) {
+		problem = "it " + bad.Problem + ": " + bad.Hint
+	}
+	b.say(x.line, Warning, x.says("expression"), "left out, as it left nothing out before", problem)
 }
 
 // failures takes failLog: the interval, not the script.

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 
 	"syncagent/agent/config"
+	"syncagent/secrets"
 )
 
 // plugin takes the plugin that is chosen, with its section at the top, as a hook
@@ -16,30 +19,82 @@ func (b *builder) plugin(head, chosen *element, spec *config.ModuleSpec) {
 		return
 	}
 	name := chosen.attr("name")
-	var section *element
-	for _, p := range head.all("plugin") {
-		if p.attr("name") == name {
-			section = p
-			break
-		}
-	}
-	makes := map[string]func(*element, *config.Hook) bool{
-		"command": b.command, "socket": b.socket, "http": b.http, "refreshCDN": b.cdn,
-	}
-	fill, ok := makes[name]
-	if !ok || section == nil {
+	section := pluginSection(head, name)
+	if section == nil {
 		b.say(chosen.line, Warning, chosen.says("name"), "nothing is run", "there is no section for it, or sersync has no such plugin")
 		return
 	}
-	h := config.NewHook(plain(name, "plugin"), map[string]string{"refreshCDN": config.HookCDN}[name])
-	if h.Type == "" {
-		h.Type = name
+	if section.attr("name") != "command" {
+		b.ownRoot(section)
 	}
-	h.Scope = config.ScopeTarget
-	if fill(section, &h) {
+	if h, ok := b.hook(section); ok {
 		spec.Hooks = append(spec.Hooks, h)
 		b.say(chosen.line, Changed, chosen.says("name"), fmt.Sprintf("hooks: [{name: %s, ...}], once a slave has the path", h.Name),
 			"it ran for each event, also when no slave had taken the file, and held the transfers up")
+	}
+}
+
+// pluginSection is the section at the top of a plugin that exists, or nil.
+func pluginSection(head *element, name string) *element {
+	if !slices.Contains(Plugins(), name) {
+		return nil
+	}
+	for _, p := range head.all("plugin") {
+		if p.attr("name") == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// hook makes a plugin's section a hook, and says what it lacks.
+func (b *builder) hook(section *element) (config.Hook, bool) {
+	name := section.attr("name")
+	kind, fill := name, b.command
+	switch name {
+	case "socket":
+		fill = b.socket
+	case "http":
+		fill = b.http
+	case "refreshCDN":
+		kind, fill = config.HookCDN, b.cdn
+	}
+	h := config.NewHook(name, kind)
+	h.Scope = config.ScopeTarget
+	return h, fill(section, &h)
+}
+
+// pluginAlone adds a file as -m runs it: the plugin is told what changes in the
+// directory that is its own, for command the first of <sersync>, and nothing is
+// sent anywhere.
+func (b *builder) pluginAlone(head *element, name string) {
+	section := pluginSection(head, name)
+	if section == nil {
+		b.fault(head.line, fmt.Sprintf("has no <plugin name=%q>, which -m asks for", name), "add it, or run without -m")
+		return
+	}
+	local := section.first("localpath")
+	if name == "command" {
+		local = head.first("sersync", "localpath")
+	}
+	if local == nil {
+		b.fault(section.line, section.says("name")+" has no <localpath watch=...>", "add the directory that is to be watched")
+		return
+	}
+	b.idle(head)
+	b.say(head.first("sersync").at(), Unneeded, "<sersync>", "targets: []", "-m runs the plugin alone, for what changes in "+local.attr("watch")+"; nothing is sent")
+	spec := config.NewModule("", "")
+	spec.Targets = []config.ModuleDest{}
+	b.filters(head.first("filter"), &spec)
+	b.switches(head.first("inotify"), &spec)
+	h, ok := b.hook(section)
+	if !ok {
+		b.fault(section.line, section.says("name")+" lacks what it needs, so that nothing would run", "see the warning, and complete it")
+		return
+	}
+	spec.Hooks = append(spec.Hooks, h)
+	if b.watch(local, &spec) {
+		b.merge(local.line, spec)
 	}
 }
 
@@ -56,7 +111,9 @@ func (b *builder) command(p *element, h *config.Hook) bool {
 	b.say(param.line, Changed, param.says("prefix"), "words and path as arguments, no shell", "a name with a blank was two arguments, and one with a backtick was run")
 	if f := p.first("filter"); f.on() {
 		for _, i := range f.all("include") {
-			h.IncludeRegex = append(h.IncludeRegex, i.attr("expression"))
+			if b.expression(i, "expression") {
+				h.IncludeRegex = append(h.IncludeRegex, i.attr("expression"))
+			}
 		}
 	}
 	return true
@@ -71,14 +128,12 @@ func (b *builder) ownRoot(p *element) {
 }
 
 func (b *builder) socket(p *element, h *config.Hook) bool {
-	b.ownRoot(p)
 	host := p.first("localpath", "deshost")
 	h.Address, h.Format = net.JoinHostPort(host.attr("ip"), host.attr("port")), config.FormatPath
 	return b.complete(p, host, "ip", "port")
 }
 
 func (b *builder) http(p *element, h *config.Hook) bool {
-	b.ownRoot(p)
 	host := p.first("localpath", "deshost")
 	h.URL, h.Format = host.attr("url"), config.FormatForm
 	if !strings.Contains(h.URL, "://") {
@@ -88,10 +143,9 @@ func (b *builder) http(p *element, h *config.Hook) bool {
 }
 
 func (b *builder) cdn(p *element, h *config.Hook) bool {
-	b.ownRoot(p)
 	local := p.first("localpath")
 	info, send, re := local.first("cdninfo"), local.first("sendurl"), local.first("regexurl")
-	h.Template, h.User, h.SecretEnv, h.Base = "chinacache", info.attr("username"), "SYNCAGENT_CDN_PASSWORD", send.attr("base")
+	h.Template, h.User, h.Base = "chinacache", info.attr("username"), send.attr("base")
 	h.Scope = config.ScopeAll
 	if domain := info.attr("domainname"); domain != "" {
 		u := url.URL{Scheme: "http", Host: domain, Path: "/index.jsp"}
@@ -100,14 +154,53 @@ func (b *builder) cdn(p *element, h *config.Hook) bool {
 		}
 		h.URL = u.String()
 	}
-	if re.attr("regex") == "true" {
+	if re.attr("regex") == "true" && b.expression(re, "match") {
 		h.Match = re.attr("match")
 	}
 	if !b.complete(p, info, "username") || !b.complete(p, send, "base") {
 		return false
 	}
-	b.say(info.line, Changed, "<cdninfo passwd>", "secret_env: SYNCAGENT_CDN_PASSWORD, which has to be set for the agent",
-		"a password does not stand in a configuration that others may read")
+	b.password(info, h)
+	return true
+}
+
+// passwordEnv is the variable that holds a CDN's password.
+const passwordEnv = "SYNCAGENT_CDN_PASSWORD"
+
+// password keeps the password in memory, for who runs from the file; what is
+// written of the configuration names a variable, another one for each password.
+func (b *builder) password(info *element, h *config.Hook) {
+	if text := info.attr("passwd"); text != "" {
+		var err error
+		if h.Secret, err = secrets.New(text); err != nil {
+			b.say(info.line, Warning, "<cdninfo passwd>", "not read", err.Error())
+		}
+	}
+	n := slices.IndexFunc(b.secrets, h.Secret.Equal)
+	if n < 0 {
+		n = len(b.secrets)
+		b.secrets = append(b.secrets, h.Secret)
+	}
+	h.SecretEnv = passwordEnv
+	if n > 0 {
+		h.SecretEnv = fmt.Sprintf("%s_%d", passwordEnv, n+1)
+	}
+	b.say(info.line, Changed, "<cdninfo passwd>", "secret_env: "+h.SecretEnv+"; run -o takes it from here where that is not set",
+		"a password does not stand in a configuration that others may read: set it for the agent, as with EnvironmentFile= of its unit")
+}
+
+// expression reports whether an attribute is an expression; an empty one is not,
+// and matches nothing.
+func (b *builder) expression(e *element, attr string) bool {
+	text := e.attr(attr)
+	if text == "" {
+		b.say(e.line, Warning, e.says(attr), "nothing", "it is empty")
+		return false
+	}
+	if _, err := regexp.Compile(text); err != nil {
+		b.fault(e.line, fmt.Sprintf("%s is no regular expression: %v", e.says(attr), err), "write it in the syntax of RE2, without look-around")
+		return false
+	}
 	return true
 }
 

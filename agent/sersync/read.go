@@ -16,8 +16,17 @@ type Source struct {
 	Data []byte
 }
 
+// Options is what sersync was told beside its files.
+type Options struct {
+	// Plugin is that of -m: nothing is sent, the plugin alone runs. "" runs sersync.
+	Plugin string
+}
+
+// Plugins are the names that Options.Plugin takes.
+func Plugins() []string { return []string{"command", "socket", "http", "refreshCDN"} }
+
 // ReadFiles reads files; see Read.
-func ReadFiles(names []string) (*config.Master, []Finding, error) {
+func ReadFiles(names []string, opt Options) (*config.Master, []Finding, error) {
 	var list []Source
 	for _, name := range names {
 		data, err := os.ReadFile(name)
@@ -26,13 +35,13 @@ func ReadFiles(names []string) (*config.Master, []Finding, error) {
 		}
 		list = append(list, Source{name, data})
 	}
-	return Read(list)
+	return Read(list, opt)
 }
 
 // Read makes one configuration of several files, as if each had an instance of
 // sersync. State and socket are the defaults of a master, which the caller may
 // change. The error is config.Faults, with the lines of the files.
-func Read(files []Source) (*config.Master, []Finding, error) {
+func Read(files []Source, opt Options) (*config.Master, []Finding, error) {
 	b := newBuilder()
 	for _, f := range files {
 		if len(f.Data) > maxFile {
@@ -43,11 +52,15 @@ func Read(files []Source) (*config.Master, []Finding, error) {
 			return nil, nil, err
 		}
 		head := doc.first("head")
-		if head == nil || head.first("sersync", "localpath") == nil {
+		if head == nil || opt.Plugin == "" && head.first("sersync", "localpath") == nil {
 			return nil, nil, fault(f.Name, head.at(), "has no <head> with <sersync> and <localpath watch=...> in it", "is it a confxml.xml?")
 		}
 		b.file = f.Name
 		b.unknown("", doc, known())
+		if opt.Plugin != "" {
+			b.pluginAlone(head, opt.Plugin)
+			continue
+		}
 		b.instance(head)
 	}
 	if len(b.faults) > 0 {

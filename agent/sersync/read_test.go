@@ -41,7 +41,7 @@ func parity(t *testing.T, file string) {
 		}
 		sources = append(sources, Source{f.Name, f.Data})
 	}
-	got := verdict(t, sources)
+	got := verdict(t, sources, optionsOf(string(ar.Comment)))
 	if *update {
 		if at < 0 {
 			at, ar.Files = len(ar.Files), append(ar.Files, txtar.File{Name: "want"})
@@ -57,10 +57,20 @@ func parity(t *testing.T, file string) {
 	}
 }
 
+// optionsOf reads a line "-m PLUGIN" above the files.
+func optionsOf(comment string) Options {
+	for line := range strings.Lines(comment) {
+		if name, ok := strings.CutPrefix(line, "-m "); ok {
+			return Options{Plugin: strings.TrimSpace(name)}
+		}
+	}
+	return Options{}
+}
+
 // verdict is what import prints, without the lines of the defaults.
-func verdict(t *testing.T, sources []Source) string {
+func verdict(t *testing.T, sources []Source, opt Options) string {
 	t.Helper()
-	m, findings, err := Read(sources)
+	m, findings, err := Read(sources, opt)
 	var b strings.Builder
 	for _, f := range findings {
 		b.WriteString(f.String() + "\n")
@@ -113,16 +123,16 @@ func TestEncodings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := verdict(t, []Source{{"a.xml", []byte(utf8)}})
+	want := verdict(t, []Source{{"a.xml", []byte(utf8)}}, Options{})
 	if !strings.Contains(want, "图片/.*") {
 		t.Fatalf("the expression is lost:\n%s", want)
 	}
 	for name, data := range map[string]string{"gbk": gbk, "bom": "\ufeff" + utf8, "crlf": strings.ReplaceAll(utf8, "\n", "\r\n")} {
-		if got := verdict(t, []Source{{"a.xml", []byte(data)}}); got != want {
+		if got := verdict(t, []Source{{"a.xml", []byte(data)}}, Options{}); got != want {
 			t.Errorf("%s: got:\n%s\nwant:\n%s", name, got, want)
 		}
 	}
-	if got := verdict(t, []Source{{"a.xml", []byte(strings.ReplaceAll(shipped(t), "(.*)\\.gz", "caf\xe9"))}}); strings.Contains(got, "XML") {
+	if got := verdict(t, []Source{{"a.xml", []byte(strings.ReplaceAll(shipped(t), "(.*)\\.gz", "caf\xe9"))}}, Options{}); strings.Contains(got, "XML") {
 		t.Errorf("latin 1: %s", got)
 	}
 }
@@ -135,7 +145,7 @@ func TestEveryPartMayBeMissing(t *testing.T) {
 			continue
 		}
 		rest := strings.Join(append(whole[:i:i], whole[i+1:]...), "\n")
-		_, _, err := Read([]Source{{"a.xml", []byte(rest)}})
+		_, _, err := Read([]Source{{"a.xml", []byte(rest)}}, Options{})
 		single := strings.Contains(line, "/>") || strings.Contains(line, "</") && strings.Count(line, "<") == 2
 		if err != nil && single && !strings.Contains(line, "<remote ip=\"127") {
 			t.Errorf("without %q: %v", line, err)
@@ -148,7 +158,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(`<head><sersync><localpath watch="/a"><remote ip="h" name="m/d"/></localpath></sersync></head>`))
 	f.Add([]byte("<head><!-- -- "))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, _, err := Read([]Source{{"a.xml", data}, {"b.xml", data}})
+		m, _, err := Read([]Source{{"a.xml", data}, {"b.xml", data}}, Options{})
 		if err != nil {
 			return
 		}

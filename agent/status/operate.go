@@ -158,7 +158,7 @@ func operate(mux *http.ServeMux, a Operated) {
 	})
 	mux.HandleFunc("POST /explain", func(w http.ResponseWriter, r *http.Request) {
 		var req ExplainRequest
-		if decode(w, r, &req) && known(w, a, req.Scope) {
+		if decode(w, r, &req) && (req.Target == "" || known(w, a, req.Scope)) { // a module may have no target
 			list, err := a.Explain(req)
 			answer(w, list, err)
 		}

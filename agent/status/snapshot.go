@@ -28,13 +28,18 @@ type Module struct {
 	Blocked    string   `json:"blocked,omitempty"`
 	Targets    []Target `json:"targets"`
 	Hooks      []Hook   `json:"hooks,omitempty"`
+	// State is what a module without targets does: starting (not all of it is
+	// watched yet), settling, idle or blocked. "" with targets.
+	State State `json:"state,omitempty"`
 }
 
 // State says what a target's replica is doing.
 type State string
 
-// The states of a target.
+// The states of a target, and Starting of a module without any.
 const (
+	Starting State = "starting"
+
 	Idle     State = "idle"
 	Settling State = "settling"
 	Sending  State = "sending"

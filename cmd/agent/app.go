@@ -211,6 +211,9 @@ func checkScope(c *config.Master, s status.Scope) error {
 			}
 		}
 	}
+	if s == (status.Scope{}) {
+		return usage("no module has a target: there is nothing to compare or send")
+	}
 	return usage("nothing is called --module %q --target %q: \"agent config show\" lists what there is", s.Module, s.Target)
 }
 

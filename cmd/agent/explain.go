@@ -70,6 +70,9 @@ func explainText(w io.Writer, e status.Explanation) {
 	if e.Excluded {
 		return // what a target may hold there is its own
 	}
+	if len(e.Targets) == 0 {
+		fmt.Fprintln(w, "  on nobody: the module has no target, its changes go to its hooks")
+	}
 	for _, t := range e.Targets {
 		fmt.Fprintf(w, "  on %s: %s, target is %s\n", t.Name, t.Where, t.State)
 		if t.Error != "" {

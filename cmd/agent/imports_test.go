@@ -41,7 +41,7 @@ func mayImport() map[string]string {
 		"agent/rsync":      "agent/tree agent/proc",
 		"agent/hook":       "agent/tree agent/proc secrets",
 		"agent/config":     "agent/filter agent/tree secrets",
-		"agent/sersync":    "agent/config agent/filter",
+		"agent/sersync":    "agent/config agent/filter secrets",
 		"rsyncd/supervise": "agent/proc",
 		"rsyncd/probe":     "rsyncd",
 		"rsyncd/sessions":  "agent/proc",

@@ -26,7 +26,8 @@ const gcPercent = 200
 // runOptions are run's own switches; their letters are sersync's.
 type runOptions struct {
 	sersync    []string // sersync's files, instead of a configuration
-	sweep      bool     // at the start, whatever the configuration says
+	alone      sersync.Options
+	sweep      bool // at the start, whatever the configuration says
 	background bool
 	pidFile    string
 	workers    int
@@ -41,6 +42,7 @@ func (a *app) runCommand() *cobra.Command {
 			"changed; SIGTERM keeps what is not confirmed for the next start.\n\n" +
 			"Who comes from sersync runs its confxml.xml with sersync's own switches, several of them in one process:\n\n" +
 			"  agent run -r -d -o www_confxml.xml -o bbs_confxml.xml -n 10\n\n" +
+			"With -m only that plugin runs, for what changes in its directory, and nothing is sent.\n\n" +
 			"State, socket and pid file of such an instance stand in a directory of their own, which the log names, with the\n" +
 			"configuration that the files came to: -c DIR/agent.yaml leads the other commands there.\n\n" +
 			"Exit status: 0 stopped; 1 failed; 2 wrong usage or configuration.",
@@ -49,6 +51,7 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.sersync, "sersync", "o", nil, "run from sersync's `FILE`, a confxml.xml, instead of a configuration; can be repeated")
+	pluginFlag(cmd, &o.alone)
 	f.BoolVarP(&o.sweep, "sweep", "r", false, "compare everything at the start, also where sweep.at_start is false")
 	f.BoolVarP(&o.background, "background", "d", false, "return when it is ready, with agent.pid and agent.log in the state directory")
 	f.StringVar(&o.pidFile, "pid-file", "", "write the process id to `FILE` when ready")
@@ -60,7 +63,7 @@ func (a *app) runCommand() *cobra.Command {
 func (a *app) runConfig(o runOptions, log *slog.Logger) (*config.Master, error) {
 	read := a.master
 	if len(o.sersync) > 0 {
-		read = func() (*config.Master, error) { return a.sersyncMaster(o.sersync, log) }
+		read = func() (*config.Master, error) { return a.sersyncMaster(o.sersync, o.alone, log) }
 	}
 	c, err := read()
 	if err != nil {
@@ -75,9 +78,20 @@ func (a *app) runConfig(o runOptions, log *slog.Logger) (*config.Master, error) 
 	return c, nil
 }
 
-func (a *app) runMaster(ctx context.Context, o runOptions) error {
+// checkSwitches refuses switches that contradict each other.
+func (a *app) checkSwitches(o runOptions) error {
 	if len(o.sersync) > 0 && a.configFile != "" {
 		return usage("--config and -o exclude each other: what runs comes from one of them")
+	}
+	if len(o.sersync) == 0 && o.alone.Plugin != "" {
+		return usage("-m is about sersync's files: name them with -o; a configuration has targets: [] and hooks for that")
+	}
+	return checkPlugin(o.alone)
+}
+
+func (a *app) runMaster(ctx context.Context, o runOptions) error {
+	if err := a.checkSwitches(o); err != nil {
+		return err
 	}
 	if sersync.Debug(o.sersync) && a.logLevel == "" {
 		a.logLevel = "debug"
@@ -91,7 +105,7 @@ func (a *app) runMaster(ctx context.Context, o runOptions) error {
 		return err
 	}
 	bin, err := findRsync()
-	if err != nil {
+	if err != nil && !c.OnlyHooks() {
 		return err
 	}
 	if o.background {

@@ -28,8 +28,10 @@ package main
 //	exec logged NAME agent receiver -c NAME/receiver.yaml &NAME&
 //	exec logged NAME agent run -c NAME/agent.yaml &NAME&
 //	                                  starts a daemon that logs into NAME.log, which a failing script shows
-//	exec logged NAME postbox PORT &NAME&
-//	                                  prints the HTTP requests it takes: method, path and body
+//	exec logged NAME postbox PORT [SECRET] &NAME&
+//	                                  prints the HTTP requests it takes: a hook's headers, then method, path and body
+//	exec logged NAME earpiece PORT|FILE &NAME&
+//	                                  prints in quotes what each connection to a port or a unix socket brings
 //	ready NAME...                     waits until NAME.log says so
 //	signal SIG NAME                   TERM, HUP, KILL, ... to the daemon started with "logged NAME"
 //	pid VAR NAME                      its process id
@@ -87,7 +89,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"agent": main, "logged": logged, "postbox": postbox})
+	testscript.Main(m, map[string]func(){"agent": main, "logged": logged, "postbox": postbox, "earpiece": earpiece})
 }
 
 // logged runs a program with its output in a file, under its own process id.

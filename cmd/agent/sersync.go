@@ -19,7 +19,9 @@ import (
 
 // instanceDir is where an instance that runs from sersync's files keeps all that
 // is its own: the same files, in whatever order, are the same instance.
-func (a *app) instanceDir(files []string) (string, error) {
+//
+// With -m it is another one: both may run at a time.
+func (a *app) instanceDir(files []string, opt sersync.Options) (string, error) {
 	abs := make([]string, len(files))
 	for i, f := range files {
 		var err error
@@ -33,28 +35,23 @@ func (a *app) instanceDir(files []string) (string, error) {
 	if a.env.IsSet("state_dir") {
 		base = a.env.GetString("state_dir")
 	}
-	return filepath.Join(base, "sersync-"+hex.EncodeToString(sum[:6])), nil
+	name := "sersync-" + hex.EncodeToString(sum[:6])
+	if opt.Plugin != "" {
+		name += "-" + opt.Plugin
+	}
+	return filepath.Join(base, name), nil
 }
 
 // sersyncMaster is the configuration that sersync's files come to, with state
 // and socket in the instance's directory. What it reads is also written there as
 // an agent.yaml, by which the other commands find the instance.
-func (a *app) sersyncMaster(files []string, log *slog.Logger) (*config.Master, error) {
-	dir, err := a.instanceDir(files)
-	if err != nil {
-		return nil, err
-	}
-	m, findings, err := sersync.ReadFiles(files)
-	if err != nil {
-		return nil, err
-	}
-	m.StateDir, m.Socket = dir, filepath.Join(dir, "agent.sock")
-	text, err := m.Encode()
+func (a *app) sersyncMaster(files []string, opt sersync.Options, log *slog.Logger) (*config.Master, error) {
+	dir, err := a.instanceDir(files, opt)
 	if err != nil {
 		return nil, err
 	}
 	file := filepath.Join(dir, "agent.yaml")
-	c, err := config.DecodeMaster(file, text)
+	c, text, findings, err := readSersync(file, files, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +70,38 @@ func (a *app) sersyncMaster(files []string, log *slog.Logger) (*config.Master, e
 	logFindings(log, findings)
 	log.Info("running from sersync's configuration", "files", strings.Join(files, " "), "commands", "agent status -c "+file)
 	return c, nil
+}
+
+// readSersync reads sersync's files by way of the text that stands in file, so
+// that what runs is what that says, and nothing else but passwords.
+func readSersync(file string, files []string, opt sersync.Options) (*config.Master, []byte, []sersync.Finding, error) {
+	m, findings, err := sersync.ReadFiles(files, opt)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	m.StateDir, m.Socket = filepath.Dir(file), filepath.Join(filepath.Dir(file), "agent.sock")
+	text, err := m.Encode()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c, err := config.DecodeMaster(file, text)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	keepSecrets(c, m)
+	return c, text, findings, nil
+}
+
+// keepSecrets gives the hooks the passwords that no file of ours holds. What the
+// environment has goes before them.
+func keepSecrets(to, from *config.Master) {
+	for i, m := range from.ModuleSpecs {
+		for j, h := range m.Hooks {
+			if os.Getenv(h.SecretEnv) == "" {
+				to.ModuleSpecs[i].Hooks[j].Secret = h.Secret
+			}
+		}
+	}
 }
 
 // overrideBut lets the environment speak over the file, but for one key.
@@ -108,15 +137,30 @@ func logFindings(log *slog.Logger, findings []sersync.Finding) {
 }
 
 func (a *app) importCommand() *cobra.Command {
-	return &cobra.Command{
+	var opt sersync.Options
+	cmd := &cobra.Command{
 		Use:   "import FILE...",
 		Short: "turn sersync's confxml.xml files into one agent.yaml",
 		Long: "Prints the configuration that the files come to, merged, and on standard error, line by line, what means\n" +
 			"something else than it did and why. With --output json both stand in one object. Nothing is changed.\n\n" +
 			"Exit status: 0 done; 1 a file cannot be read; 2 a file cannot be taken.",
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, files []string) error { return a.importSersync(files) },
+		RunE: func(_ *cobra.Command, files []string) error { return a.importSersync(files, opt) },
 	}
+	pluginFlag(cmd, &opt)
+	return cmd
+}
+
+// pluginFlag is sersync's -m.
+func pluginFlag(cmd *cobra.Command, opt *sersync.Options) {
+	cmd.Flags().StringVarP(&opt.Plugin, "plugin", "m", "", "of sersync's files run this `PLUGIN` alone and send nothing: command, socket, http or refreshCDN")
+}
+
+func checkPlugin(opt sersync.Options) error {
+	if opt.Plugin == "" || slices.Contains(sersync.Plugins(), opt.Plugin) {
+		return nil
+	}
+	return usage("there is no plugin %s: write command, socket, http or refreshCDN", opt.Plugin)
 }
 
 // imported is what import prints as JSON.
@@ -126,8 +170,11 @@ type imported struct {
 	Findings      []sersync.Finding `json:"findings"`
 }
 
-func (a *app) importSersync(files []string) error {
-	m, findings, err := sersync.ReadFiles(files)
+func (a *app) importSersync(files []string, opt sersync.Options) error {
+	if err := checkPlugin(opt); err != nil {
+		return err
+	}
+	m, findings, err := sersync.ReadFiles(files, opt)
 	if err != nil {
 		return err
 	}

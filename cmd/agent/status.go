@@ -87,6 +87,9 @@ func statusTable(w io.Writer, s status.Snapshot, now time.Time, color bool) erro
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "MODULE\tTARGET\tSTATE\tPENDING\tLAG\tIN SYNC AS OF\tFAILING\tHELD")
 	for _, m := range s.Modules {
+		if len(m.Targets) == 0 {
+			fmt.Fprintf(tw, "%s\t-\t%s\t-\t-\t-\t-\t-\n", m.Name, hooksState(m))
+		}
 		for _, t := range m.Targets {
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%d\n", m.Name, t.Name, t.State, t.Pending,
 				seconds(t.Lag), inSync(t, now), t.Failing, t.HeldDeletes)
@@ -104,6 +107,18 @@ func statusTable(w io.Writer, s status.Snapshot, now time.Time, color bool) erro
 	return nil
 }
 
+// hooksState is the state of a module that goes nowhere: there is nobody whom it
+// could be equal to.
+func hooksState(m status.Module) string {
+	switch m.State {
+	case status.Idle, status.Settling:
+		return "hooks only"
+	case "": // a reload is taking it apart
+		return string(status.Starting)
+	}
+	return string(m.State)
+}
+
 // notes are the lines below the table.
 func notes(s status.Snapshot) []string {
 	var list []string
@@ -116,6 +131,11 @@ func notes(s status.Snapshot) []string {
 		}
 		for _, t := range m.Targets {
 			list = append(list, targetNotes(m, t)...)
+		}
+		for _, h := range m.Hooks {
+			if h.LastError != "" {
+				list = append(list, fmt.Sprintf("%s: the last run of hook %s failed: %s", m.Name, h.Name, h.LastError))
+			}
 		}
 	}
 	return list

@@ -112,6 +112,9 @@ func (w *waiting) report(names []string) {
 // unknownNames makes names that nothing has an error of usage.
 func unknownNames(err error, s status.Scope) error {
 	if errors.Is(err, status.ErrUnknown) {
+		if s == (status.Scope{}) {
+			return usage("no module has a target: there is nothing to wait for, look at its hooks with \"agent status --output json\"")
+		}
 		return usage("nothing is called --module %q --target %q: \"agent status\" lists what there is", s.Module, s.Target)
 	}
 	return err
