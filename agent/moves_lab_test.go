@@ -74,13 +74,11 @@ func TestForgedTimesBesideARename(t *testing.T) {
 }
 
 // mover does random things to directories and to what is in them. All files are of one
-// size. If forges is set, they are of one time, too, and no directory takes a name that
-// another had: what is moved to where the slave has something is compared by these two.
+// size, each write has a time of its own.
 type mover struct {
-	root   string
-	rand   *rand.Rand
-	forges bool
-	made   int
+	root string
+	rand *rand.Rand
+	made int
 }
 
 // dir is a directory that is there, mostly.
@@ -102,19 +100,14 @@ func (m *mover) place() string {
 	if m.rand.IntN(2) == 0 {
 		in = m.dir()
 	}
-	if m.made++; m.forges {
-		return filepath.Join(in, fmt.Sprintf("d%d", m.made))
-	}
 	return filepath.Join(in, fmt.Sprintf("d%d", m.rand.IntN(5)))
 }
 
 func (m *mover) file() string { return filepath.Join(m.dir(), fmt.Sprintf("f%d", m.rand.IntN(3))) }
 
 func (m *mover) put(path string) {
-	when := time.Unix(1_000_000_000, 0)
-	if m.made++; !m.forges {
-		when = when.Add(time.Duration(m.made) * time.Second) // the clock may stand between two writes
-	}
+	m.made++ // the clock may stand between two writes
+	when := time.Unix(1_000_000_000+int64(m.made), 0)
 	if os.WriteFile(path, fmt.Appendf(nil, "%016x", m.rand.Uint64()), 0o644) == nil {
 		_ = os.Chtimes(path, when, when)
 	}
@@ -130,7 +123,7 @@ func (m *mover) step() string {
 	switch {
 	case k < 6:
 		_ = os.Rename(from, to)
-	case k < 7 && !m.forges:
+	case k < 7:
 		_ = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
 	case k < 8:
 		_ = os.RemoveAll(from)
@@ -162,33 +155,29 @@ func (m *mover) touch() {
 	})
 }
 
-// Whatever is renamed, swapped, removed and rewritten in its old size and time, what
-// the slave has in the end is right.
+// Whatever is renamed, swapped, removed and rewritten, what the slave has in the end is
+// right.
 func TestRenamesConverge(t *testing.T) {
-	for name, forges := range map[string]bool{"old times": true, "old names": false} {
-		t.Run(name, func(t *testing.T) {
-			rsyncdtest.NoLeaks(t)
-			l := newLab(t, 1, linked)
-			l.start()
-			l.inSync()
-			m := &mover{root: l.root, rand: rand.New(rand.NewPCG(rsyncdtest.Seed(t), 2)), forges: forges}
-			rounds, _ := strconv.Atoi(os.Getenv("SYNCAGENT_TEST_ROUNDS"))
-			for range max(rounds, 20) {
-				for range 1 + m.rand.IntN(6) {
-					l.note(m.step())
-					if m.rand.IntN(3) == 0 {
-						time.Sleep(time.Duration(m.rand.IntN(40)) * time.Millisecond)
-					}
-				}
-				if m.rand.IntN(3) == 0 {
-					m.touch()
-					l.inSync()
-				}
+	rsyncdtest.NoLeaks(t)
+	l := newLab(t, 1, linked)
+	l.start()
+	l.inSync()
+	m := &mover{root: l.root, rand: rand.New(rand.NewPCG(rsyncdtest.Seed(t), 2))}
+	rounds, _ := strconv.Atoi(os.Getenv("SYNCAGENT_TEST_ROUNDS"))
+	for range max(rounds, 20) {
+		for range 1 + m.rand.IntN(6) {
+			l.note(m.step())
+			if m.rand.IntN(3) == 0 {
+				time.Sleep(time.Duration(m.rand.IntN(40)) * time.Millisecond)
 			}
+		}
+		if m.rand.IntN(3) == 0 {
 			m.touch()
 			l.inSync()
-		})
+		}
 	}
+	m.touch()
+	l.inSync()
 }
 
 // An old name whose removal is held, and that comes back, shares nothing with the new one.
