@@ -25,19 +25,38 @@ const (
 // unsure keeps the paths of a run that was cut off, to be sent once more.
 type unsure struct {
 	set *tree.Set
+	all bool      // everything is to be compared, too; in the set it would swallow marks that know more
 	at  time.Time // when; zero for never
 	old time.Time // when the first of them was cut off
 }
+
+// mark adds a path. The root's own attributes are the slave's.
+func (u *unsure) mark(p tree.Path, what tree.What) {
+	switch {
+	case p != tree.Root:
+		u.set.Mark(p, what)
+	case what&tree.Deep != 0:
+		u.all = true
+	}
+}
+
+func (u *unsure) count() int {
+	n := u.set.Len()
+	if u.all {
+		n++
+	}
+	return n
+}
+
+func (u *unsure) overlaps(p tree.Path) bool { return u.all || u.set.Overlaps(p) }
 
 // cutOff notes that nobody knows how a run of these entries ends on the slave.
 // Needs the lock.
 func (r *Replica) cutOff(entries []root.Entry, now time.Time) {
 	for _, e := range entries {
-		if e.Path != tree.Root || e.What&tree.Deep != 0 { // its own attributes are the slave's
-			r.unsure.set.Mark(e.Path, e.What)
-		}
+		r.unsure.mark(e.Path, e.What)
 	}
-	if r.unsure.set.Len() == 0 {
+	if r.unsure.count() == 0 {
 		return
 	}
 	wait := againForeign
@@ -51,7 +70,7 @@ func (r *Replica) cutOff(entries []root.Entry, now time.Time) {
 	if rest := now.Add(cutRest); r.outage.err != nil && r.outage.notBefore.Before(rest) {
 		r.outage.notBefore = rest
 	}
-	r.log.Debug("a run was cut off, its paths are sent once more", "marks", r.unsure.set.Len(), "in", wait)
+	r.log.Debug("a run was cut off, its paths are sent once more", "marks", r.unsure.count(), "in", wait)
 }
 
 // inherited follows a start: runs of the agent before this one were cut off with it.
@@ -60,14 +79,10 @@ func (r *Replica) cutOff(entries []root.Entry, now time.Time) {
 // host still delivers it. Needs the lock.
 func (r *Replica) inherited(pending tree.Batch, killed bool, now time.Time) {
 	for _, m := range pending {
-		if m.Path != tree.Root || m.What&tree.Deep != 0 { // its own attributes are the slave's
-			r.unsure.set.Mark(m.Path, m.What)
-		}
+		r.unsure.mark(m.Path, m.What)
 	}
-	if killed || r.drains != nil && r.drains() {
-		r.unsure.set.Mark(tree.Root, tree.Deep)
-	}
-	if r.unsure.set.Len() > 0 {
+	r.unsure.all = r.unsure.all || killed || r.drains != nil && r.drains()
+	if r.unsure.count() > 0 {
 		r.unsure.at, r.unsure.old = now.Add(cutRest), now
 	}
 }
@@ -75,7 +90,7 @@ func (r *Replica) inherited(pending tree.Batch, killed bool, now time.Time) {
 // againSoon reports whether what was cut off is sent once more within a time that one
 // waits for it. Needs the lock.
 func (r *Replica) againSoon(now time.Time) bool {
-	return r.unsure.set.Len() > 0 && r.unsure.at.Sub(now) <= againOurs
+	return r.unsure.count() > 0 && r.unsure.at.Sub(now) <= againOurs
 }
 
 // resend puts them back into the set when it is time, and returns when that is.
@@ -89,15 +104,14 @@ func (r *Replica) resend(now time.Time) time.Time {
 		r.unsure.at = now.Add(cutRest)
 		return r.unsure.at
 	}
-	old := r.unsure.old
-	r.unsure.at, r.unsure.old = time.Time{}, time.Time{}
+	old, all := r.unsure.old, r.unsure.all
+	r.unsure.at, r.unsure.old, r.unsure.all = time.Time{}, time.Time{}, false
 	for _, m := range r.unsure.set.Take() {
-		if m.Path == tree.Root && m.What&tree.Deep != 0 {
-			r.missed()
-			r.sweeps.missed = earliest(r.sweeps.missed, old)
-			continue
-		}
 		r.remark(m.Path, m.What, old)
+	}
+	if all {
+		r.missed()
+		r.sweeps.missed = earliest(r.sweeps.missed, old)
 	}
 	return time.Time{}
 }

@@ -127,7 +127,7 @@ func (r *Replica) where(p tree.Path) string {
 		return "sending"
 	case r.lane.waiting(covers), r.bulk.waiting(covers), r.surplus[p], r.hot.resting(p), r.unsure.set.Covers(p):
 		return "dirty"
-	case !r.sweeps.complete || !r.sweeps.oldest().IsZero():
+	case r.unsure.all || !r.sweeps.complete || !r.sweeps.oldest().IsZero():
 		return "sweep"
 	}
 	return "confirmed"

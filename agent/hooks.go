@@ -292,7 +292,7 @@ func hookStatus(c config.Hook, h *hook.Hook) status.Hook {
 func (r *Replica) lacks(p tree.Path) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.comes(p) || r.unsure.set.Overlaps(p) || r.gate.holds(p) || !r.sweeps.oldest().IsZero() {
+	if r.comes(p) || r.unsure.overlaps(p) || r.gate.holds(p) || !r.sweeps.oldest().IsZero() {
 		return true
 	}
 	for q := range r.surplus {

@@ -118,7 +118,7 @@ func (r *Replica) record() journal.Target {
 	}
 	rec.Failing = oldestFailing(rec.Failing)
 	rec.Pending, rec.Held = pending.Take(), held.Take()
-	owed := r.sweeps.wanted && !r.sweeps.scheduled || r.sweeps.running && !r.sweeps.narrow || r.sweeps.partial || r.cut
+	owed := r.unsure.all || r.sweeps.wanted && !r.sweeps.scheduled || r.sweeps.running && !r.sweeps.narrow || r.sweeps.partial || r.cut
 	if owed || !r.linksAt.IsZero() || len(r.surplus) > 0 {
 		rec.Pending = withSweep(rec.Pending)
 	}

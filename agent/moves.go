@@ -75,7 +75,7 @@ func (r *Replica) settledBelow(p tree.Path) bool {
 			return false
 		}
 	}
-	return !r.lane.lacks(p) && !r.bulk.lacks(p) && !r.unsure.set.Overlaps(p) && r.hot.held == 0 && r.sweeps.complete && r.outage.err == nil
+	return !r.lane.lacks(p) && !r.bulk.lacks(p) && !r.unsure.overlaps(p) && r.hot.held == 0 && r.sweeps.complete && r.outage.err == nil
 }
 
 // seeds returns which of the subtrees that the lane is about to send the slave may
@@ -138,7 +138,7 @@ func (r *Replica) mayLink(l *lane, found *look, s rsync.Seed) bool {
 	rules := r.module.Rules
 	return r.module.Delete && r.module.BackupDir == "" && !found.nested() &&
 		!rules.MayExcludeBelow(s.From) && !rules.MayExcludeBelow(s.To) &&
-		r.outage.err == nil && !r.unsure.set.Overlaps(s.From) && !r.beside(l).flight.overlaps(s.From) &&
+		r.outage.err == nil && !r.unsure.overlaps(s.From) && !r.beside(l).flight.overlaps(s.From) &&
 		len(r.growing(s.To)) == 0 && isMissing(found, s.From)
 }
 

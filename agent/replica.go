@@ -301,7 +301,7 @@ func (r *Replica) asOf(now time.Time) time.Time {
 
 // clean reports whether nothing is known to differ. Needs the lock.
 func (r *Replica) clean() bool {
-	return r.marked()+len(r.retries)+len(r.gate.held)+r.unsure.set.Len() == 0 &&
+	return r.marked()+len(r.retries)+len(r.gate.held)+r.unsure.count() == 0 &&
 		r.outage.err == nil && r.sweeps.complete && !r.sweeps.wanted && !r.sweeps.running && r.sweeps.finding.IsZero() && r.linksAt.IsZero()
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,4 +106,39 @@ func TestPauseOutlivesADamagedJournal(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What failed is tried again after any number of restarts and kills, each in the time in
+// which everything is still to be compared once more.
+func TestFailingOutlivesKills(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.write("d/f", "1")
+		b.refuse("d/f", rsync.Partial)
+		b.start()
+		b.Mark("d/f", tree.Content, false)
+		time.Sleep(time.Minute)
+		for range 3 {
+			b.stop()
+			b.store.mu.Lock()
+			rec := b.store.targets["data@s1"]
+			rec.Open = true
+			b.store.targets["data@s1"] = rec
+			b.store.mu.Unlock()
+			if !slices.ContainsFunc(rec.Pending, func(m tree.Mark) bool { return m.Path == "d/f" && m.What&tree.Content != 0 }) {
+				t.Errorf("its mark is not written down: %+v", rec.Pending)
+			}
+			b.renew()
+			b.swept(1)
+			b.start()
+			time.Sleep(time.Second)
+		}
+		b.accept()
+		time.Sleep(retryLast + time.Minute)
+		b.equal()
+		if s := b.snapshot("", false); s.Failing != 0 || !b.isClean() {
+			t.Errorf("cured: %+v", s)
+		}
+	})
 }

@@ -38,6 +38,7 @@ func (r *Replica) resumeTimes(rec journal.Target, now time.Time) {
 		if what == 0 {
 			what = tree.Content // a mark above it holds it
 		}
+		r.mark(f.Path, what) // one that is not in the set would wait for ever
 		r.retries[f.Path] = &retry{
 			mark: tree.Mark{Path: f.Path, What: what}, class: rsync.ParseClass(f.Class), text: f.Text,
 			since: past(f.Since), tries: f.Tries, told: f.Told,

@@ -55,7 +55,7 @@ func (r *Replica) snapshot(blocked string, unsettled bool) status.Target {
 
 // pending counts the marks that are not confirmed.
 func (r *Replica) pending() int {
-	n := r.marked() + r.unsure.set.Len()
+	n := r.marked() + r.unsure.count()
 	if !r.sweeps.oldest().IsZero() {
 		n++ // the sweep is a mark, too
 	}
