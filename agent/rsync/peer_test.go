@@ -34,6 +34,7 @@ func TestFakeRsync(t *testing.T) {
 	}{
 		{"hangs", "exec sleep 1000", rsync.Transient, "no progress"},
 		{"hangs, deaf, with a child", "trap '' TERM; sleep 1000 & while :; do wait; done", rsync.Transient, "no progress"},
+		{"opens a pipe", `mkfifo "$0.p" && exec cat "$0.p"`, rsync.Transient, "named pipe"},
 		{"says nothing, exit 0", "exit 0", rsync.Partial, "passed over"},
 		{"garbage", "head -c 2000000 /dev/urandom; exit 0", rsync.Partial, ""},
 		{"garbage on stderr", "head -c 2000000 /dev/urandom >&2; exit 0", rsync.Partial, ""},

@@ -29,6 +29,15 @@ func (p *progress) stalled(now time.Time, output, traffic int64) bool {
 	return now.Sub(p.last) >= p.limit
 }
 
+// opensPipe reports whether a process waits for somebody to open the other end of a
+// named pipe (proc_pid_wchan(5); the kernel's function is of fs/pipe.c). Rsync never
+// means to: a pipe took the place of a file that it had listed, and no time-out of its
+// own ends that.
+func opensPipe(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
+	return err == nil && string(b) == "wait_for_partner"
+}
+
 // traffic is what a process has read and written so far in bytes, files and
 // sockets alike (proc_pid_io(5)); 0 when it cannot be read.
 func traffic(pid int) int64 {

@@ -26,10 +26,11 @@ const (
 	maxFlood = 32 << 20
 )
 
-// errStalled and errFlood are why a run was killed.
+// errStalled, errFlood and errPipe are why a run was killed.
 var (
 	errStalled = errors.New("made no progress")
 	errFlood   = errors.New("wrote no end of messages")
+	errPipe    = errors.New("opened a named pipe that took the place of a file")
 )
 
 // report is what one rsync process said and how it ended.
@@ -303,6 +304,8 @@ func (c *Client) watch(ctx context.Context, child *proc.Child, col *collector, l
 			switch {
 			case col.other.Load() > maxFlood:
 				killed = errFlood
+			case opensPipe(child.PID()):
+				killed = errPipe
 			case p.stalled(now, col.out.Load(), traffic(child.PID())):
 				killed = fmt.Errorf("%w for %v", errStalled, limit)
 			default:
