@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -124,10 +125,13 @@ const (
 	nogroup = 65534
 )
 
-// file writes a file of a size into the master's tree.
+// file writes a file of a size into the master's tree. Random edits leave it
+// alone: what a case waits for must not be gone before the slave saw it.
 func (w *world) file(name string, size int) {
 	w.Helper()
-	w.edit(func() {
+	w.editAlone(func() {
+		top, _, _ := strings.Cut(name, "/")
+		w.churn.Spare(top)
 		path := filepath.Join(w.source, name)
 		w.must(os.MkdirAll(filepath.Dir(path), 0o755))
 		b := make([]byte, size)

@@ -39,6 +39,7 @@ type Churn struct {
 	root, outside string
 	rand          *rand.Rand
 	ops           []op
+	spared        map[string]bool
 	n             int
 }
 
@@ -53,7 +54,7 @@ type op struct {
 // things come from, go to and links lead to. Both have to exist, on one file
 // system.
 func NewChurn(seed uint64, root, outside string) *Churn {
-	c := &Churn{root: root, outside: outside, rand: rand.New(rand.NewPCG(seed, seed))}
+	c := &Churn{root: root, outside: outside, rand: rand.New(rand.NewPCG(seed, seed)), spared: map[string]bool{}}
 	c.ops = c.allOps()
 	return c
 }
@@ -70,6 +71,10 @@ func (c *Churn) Without(t testing.TB, kinds ...string) *Churn {
 	}
 	return c
 }
+
+// Spare leaves an entry of the root, and all below it, to the test that needs
+// it as it is. Its name must be none that edits make.
+func (c *Churn) Spare(name string) { c.spared[name] = true }
 
 // Kinds returns the names of the edits.
 func (c *Churn) Kinds() []string {
@@ -123,7 +128,11 @@ const (
 func (c *Churn) existing(accept func(fs.DirEntry) bool) string {
 	var found []string
 	_ = filepath.WalkDir(c.root, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && path != c.root && accept(d) {
+		switch {
+		case err != nil || path == c.root:
+		case c.spares(path):
+			return skip(d)
+		case accept(d):
 			found = append(found, path)
 		}
 		return nil
@@ -132,6 +141,17 @@ func (c *Churn) existing(accept func(fs.DirEntry) bool) string {
 		return ""
 	}
 	return found[c.rand.IntN(len(found))]
+}
+
+func (c *Churn) spares(path string) bool {
+	return filepath.Dir(path) == c.root && c.spared[filepath.Base(path)]
+}
+
+func skip(d fs.DirEntry) error {
+	if d.IsDir() {
+		return fs.SkipDir
+	}
+	return nil
 }
 
 func anything(fs.DirEntry) bool  { return true }

@@ -305,6 +305,31 @@ func TestChurnWithout(t *testing.T) {
 	}
 }
 
+// A test counts on what it spares, whatever the edits do around it.
+func TestChurnSpares(t *testing.T) {
+	root := t.TempDir()
+	c := NewChurn(Seed(t), root, t.TempDir())
+	want := map[string]string{"file": "one", "dir/file": "two"}
+	if err := os.Mkdir(filepath.Join(root, "dir"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range want {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Spare("file")
+	c.Spare("dir")
+	for range 1500 {
+		c.Step()
+	}
+	for name, text := range want {
+		if b, err := os.ReadFile(filepath.Join(root, name)); err != nil || string(b) != text {
+			t.Errorf("%s holds %q, %v", name, b, err)
+		}
+	}
+}
+
 // What churn makes, rsync with all its options can copy: a difference in a
 // test is a fault of the code under test, not of the tree.
 func TestChurnCanBeReplicated(t *testing.T) {
