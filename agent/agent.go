@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -83,7 +82,8 @@ func (m *Master) Run(ctx context.Context) error {
 		return err
 	}
 	return m.with(ctx, func(ctx context.Context) error {
-		m.serve(ctx, listener)
+		m.crew.start(ctx, "socket", func(ctx context.Context) error { return status.Serve(ctx, listener, m) })
+		m.setListen(ctx, m.config.Listen)
 		m.setStateHooks(ctx, m.config.OnState)
 		for _, mod := range modules {
 			m.startModule(ctx, mod)
@@ -124,12 +124,6 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 		defer cancel()
 		return work(ctx)
 	})
-}
-
-// serve answers on the socket and, where the configuration has one, on the
-// address for metrics.
-func (m *Master) serve(ctx context.Context, l net.Listener) {
-	m.crew.start(ctx, "socket", func(ctx context.Context) error { return status.Serve(ctx, l, m) })
 }
 
 func (m *Master) awaitReady(ctx context.Context) error {
@@ -289,6 +283,9 @@ func (m *Master) Reload(ctx context.Context, next *config.Master) error {
 	modules, err := next.Modules()
 	if err != nil {
 		return err
+	}
+	if next.Listen != m.config.Listen {
+		m.setListen(ctx, next.Listen)
 	}
 	m.mu.Lock()
 	m.config = next

@@ -2,19 +2,14 @@ package config
 
 import (
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 )
 
-// docsFile describes every key. Its tables are made from the table of fields
-// and from what the program reads; -update writes them anew.
+// docsFile describes every key. Its tables are made from the table of fields;
+// -update writes them anew.
 const docsFile = "../../docs/configuration.md"
 
 // row is one key of the documentation.
@@ -66,17 +61,16 @@ func takes(f field) string {
 
 // documented maps the name of each table to its lines.
 func documented(t *testing.T) map[string]string {
-	read := selectors(t)
 	module, received := NewModule("", ""), NewReceiverModule("", "")
-	inner := func(needed string, fields []field) string { return innerTable(rows("", fields), needed, read) }
+	inner := func(needed string, fields []field) string { return innerTable(rows("", fields), needed) }
 	return map[string]string{
-		"agent.yaml":     outerTable(rows("", masterFields(NewMaster())), read),
+		"agent.yaml":     outerTable(rows("", masterFields(NewMaster()))),
 		"targets":        inner("host", targetFields(&TargetSpec{Port: DefaultPort})),
 		"modules":        inner("path", append(moduleFields(&module), group("sweep", "", sweepRules(&module)...))),
 		"hooks":          inner("name", hookFields(hookExample(), false)),
 		"state hooks":    inner("name", hookFields(hookExample(), true)[:6]),
 		"module targets": inner("target", destFields(&ModuleDest{})),
-		"receiver.yaml":  outerTable(rows("", receiverFields(NewReceiver())), read),
+		"receiver.yaml":  outerTable(rows("", receiverFields(NewReceiver()))),
 		"directories":    inner("path", receivedFields(&received)),
 		"rsync options":  "`--" + strings.Join(allowedExtra(), "` `--") + "`\n",
 	}
@@ -88,7 +82,7 @@ func hookExample() *Hook {
 }
 
 // outerTable shows keys that the environment can set.
-func outerTable(list []row, read map[string]bool) string {
+func outerTable(list []row) string {
 	var b strings.Builder
 	b.WriteString("| key | takes | default | environment | meaning |\n|---|---|---|---|---|\n")
 	for _, r := range list {
@@ -96,13 +90,13 @@ func outerTable(list []row, read map[string]bool) string {
 		if r.takes == "see below" {
 			env = ""
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", r.key, r.takes, code(r.value), env, meaning(r, read))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", r.key, r.takes, code(r.value), env, r.doc)
 	}
 	return b.String()
 }
 
 // innerTable shows the keys of one entry, of which needed has to be there.
-func innerTable(list []row, needed string, read map[string]bool) string {
+func innerTable(list []row, needed string) string {
 	var b strings.Builder
 	b.WriteString("| key | takes | default | meaning |\n|---|---|---|---|\n")
 	for _, r := range list {
@@ -110,7 +104,7 @@ func innerTable(list []row, needed string, read map[string]bool) string {
 		if r.key == needed {
 			value = "must be given"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.key, r.takes, value, meaning(r, read))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.key, r.takes, value, r.doc)
 	}
 	return b.String()
 }
@@ -120,87 +114,6 @@ func code(text string) string {
 		return ""
 	}
 	return "`" + text + "`"
-}
-
-// meaning is a key's text, marked when no program reads the key.
-func meaning(r row, read map[string]bool) string {
-	name := strings.ReplaceAll(r.key, "_", "")
-	group, _, _ := strings.Cut(name, ".")
-	if r.takes == "see below" || read[name] || read[group] || read[strings.ReplaceAll(name, ".", "")] {
-		return r.doc
-	}
-	return "**accepted, without effect yet**: " + r.doc
-}
-
-// selectors returns in lower case what program files that know this package
-// read: "warm" of x.Warm, "settle.quiet" of x.Settle.Quiet, and "settle" only
-// where x.Settle is taken as a whole.
-func selectors(t *testing.T) map[string]bool {
-	t.Helper()
-	names := map[string]bool{}
-	err := filepath.WalkDir("../..", func(p string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (d.Name() == "testdata" || d.Name() == ".git" || p == "../../agent/config"):
-			return filepath.SkipDir
-		case !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go"):
-			return nil
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.SkipObjectResolution)
-		if err == nil {
-			addSelectors(names, f)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return names
-}
-
-func addSelectors(names map[string]bool, f *ast.File) {
-	packages, knows := map[string]bool{}, false
-	for _, spec := range f.Imports {
-		p := strings.Trim(spec.Path.Value, `"`)
-		packages[p[strings.LastIndex(p, "/")+1:]] = true
-		knows = knows || p == "syncagent/agent/config"
-	}
-	if !knows {
-		return
-	}
-	inner := map[*ast.SelectorExpr]bool{}
-	ast.Inspect(f, func(n ast.Node) bool {
-		s, ok := n.(*ast.SelectorExpr)
-		if !ok || !s.Sel.IsExported() {
-			return true
-		}
-		name := strings.ToLower(s.Sel.Name)
-		switch x := s.X.(type) {
-		case *ast.SelectorExpr:
-			inner[x] = true
-			names[strings.ToLower(x.Sel.Name)+"."+name] = true
-		case *ast.Ident:
-			if packages[x.Name] {
-				return true // a name of a package, not a field
-			}
-		}
-		if !inner[s] || !hasFields(s.Sel.Name) {
-			names[name] = true
-		}
-		return true
-	})
-}
-
-// hasFields tells groups of keys, which are read field by field, from values
-// that have methods.
-func hasFields(name string) bool {
-	for _, f := range append(masterFields(NewMaster()), moduleFields(&ModuleSpec{})...) {
-		if f.sub != nil && strings.EqualFold(strings.ReplaceAll(f.name, "_", ""), name) {
-			return true
-		}
-	}
-	return false
 }
 
 // TestDocs: the documentation names exactly the keys that there are.

@@ -64,7 +64,7 @@ func masterFields(m *Master) []field {
 	head := []field{
 		text("state_dir", &m.StateDir, absolute, "directory of what must survive a restart"),
 		text("socket", &m.Socket, socketPath, "unix socket through which commands reach the running agent"),
-		text("listen", &m.Listen, listenAddress, "host:port of the status page and /metrics; empty is off"),
+		text("listen", &m.Listen, listenAddress, "host:port that tells /metrics and /status to whoever asks; empty is off"),
 		number("workers", &m.Workers, 0, 10000, "rsync processes at once; 0 is twice the processors and two"),
 		number("nice", &m.Nice, 0, 19, "added to the nice value of the rsync processes"),
 		text("ionice", &m.Ionice, enum("none", "none", "best-effort", "idle"), "I/O class of the rsync processes: none leaves it, best-effort is its lowest level, or idle"),

@@ -62,10 +62,19 @@ func answers(socket string) bool {
 
 // Serve answers requests on l until ctx ends, then waits for those under way.
 // Requests see ctx end, so none outlives it for long.
-func Serve(ctx context.Context, l net.Listener, a Agent) error {
+func Serve(ctx context.Context, l net.Listener, a Agent) error { return serve(ctx, l, handler(a)) }
+
+// ServeReaders is Serve for whoever reaches a network address: it tells how
+// things are and takes no order.
+func ServeReaders(ctx context.Context, l net.Listener, a Agent) error {
+	return serve(ctx, l, readers(a))
+}
+
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	srv := &http.Server{
-		Handler:           handler(a),
+		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	stopped := make(chan error, 1)
@@ -86,14 +95,19 @@ func shutdown(srv *http.Server) error {
 	return nil
 }
 
-func handler(a Agent) http.Handler {
+func readers(a Agent) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, a.Snapshot()) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(a), promhttp.HandlerOpts{}))
+	return mux
+}
+
+func handler(a Agent) http.Handler {
+	mux := readers(a)
 	mux.HandleFunc("GET /held", func(w http.ResponseWriter, r *http.Request) { reply(w, a.Held(scope(r))) })
 	mux.HandleFunc("POST /approve", approve(a))
 	mux.HandleFunc("POST /sync", syncNow(a))
 	operate(mux, a)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(a), promhttp.HandlerOpts{}))
 	return mux
 }
 

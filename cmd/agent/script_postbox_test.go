@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,6 +36,24 @@ func postbox() {
 	}
 	fmt.Fprintln(os.Stderr, "postbox:", http.ListenAndServe("127.0.0.1:"+os.Args[1], http.HandlerFunc(serve)))
 	os.Exit(1)
+}
+
+// fetch asks METHOD URL, prints the answer's body, and fails where it is not 200.
+func fetch() {
+	req, err := http.NewRequest(os.Args[1], os.Args[2], nil)
+	if err == nil {
+		var answer *http.Response
+		if answer, err = http.DefaultClient.Do(req); err == nil {
+			defer answer.Body.Close()
+			if _, err = io.Copy(os.Stdout, answer.Body); err == nil && answer.StatusCode != http.StatusOK {
+				err = errors.New(answer.Status)
+			}
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fetch:", err)
+		os.Exit(1)
+	}
 }
 
 // earpiece prints in quotes what each connection to a port, or to a unix socket,

@@ -37,6 +37,8 @@ package main
 //	pid VAR NAME                      its process id
 //	wait NAME                         testscript's own: it has ended, with exit code 0
 //
+//	exec fetch METHOD URL             prints the body of an HTTP answer; fails where that is not 200
+//
 // Whatever still runs at the script's end is stopped; a process that then still
 // has $WORK in its command line fails the script.
 //
@@ -89,7 +91,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"agent": main, "logged": logged, "postbox": postbox, "earpiece": earpiece})
+	testscript.Main(m, map[string]func(){"agent": main, "logged": logged, "postbox": postbox, "earpiece": earpiece, "fetch": fetch})
 }
 
 // logged runs a program with its output in a file, under its own process id.
