@@ -86,11 +86,12 @@ func (m *Master) Run(ctx context.Context) error {
 		m.setListen(ctx, m.config.Listen)
 		m.setStateHooks(ctx, m.config.OnState)
 		for _, mod := range modules {
-			m.startModule(ctx, mod)
+			m.startModule(ctx, mod, false)
 		}
 		close(m.started)
 		m.crew.start(ctx, "ready", m.awaitReady)
 		m.crew.start(ctx, "on_state", m.watchStates)
+		defer m.lastLook()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -118,10 +119,8 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 	// Replicas end their runs themselves, so the spawner outlives them.
 	return spawning(ctx, record, priority(m.config), func(ctx context.Context, s *proc.Spawner) error {
 		m.spawner = s
-		ctx, cancel := context.WithCancel(ctx)
 		defer m.after.stopAll()
 		defer m.crew.stopAll()
-		defer cancel()
 		return work(ctx)
 	})
 }
@@ -144,9 +143,11 @@ func (m *Master) list() []*Source {
 	return slices.Clone(m.sources)
 }
 
-// startModule starts a module's source and its replicas.
-func (m *Master) startModule(ctx context.Context, mod config.Module) {
+// startModule starts a module's source and its replicas. again tells that it ran before,
+// so that what changed meanwhile was not seen.
+func (m *Master) startModule(ctx context.Context, mod config.Module, again bool) {
 	s := newSource(mod, m.store, m.log)
+	s.started = again
 	s.guard.machine = m.machine
 	s.failed = &failedLog{file: filepath.Join(m.config.StateDir, "failed.log")}
 	m.startHooks(ctx, s)
@@ -305,7 +306,7 @@ func (m *Master) Reload(ctx context.Context, next *config.Master) error {
 	for _, mod := range modules {
 		if _, fresh := want[mod.Name]; fresh {
 			m.log.Info("module added", "module", mod.Name)
-			m.startModule(ctx, mod)
+			m.startModule(ctx, mod, false)
 		}
 	}
 	return nil
@@ -324,7 +325,7 @@ func (m *Master) reloadModule(ctx context.Context, s *Source, next config.Module
 		m.log.Info("module changed", "module", name)
 		m.stopModule(s)
 		m.forgetRemoved(s.module, next)
-		m.startModule(ctx, next)
+		m.startModule(ctx, next, true)
 	default:
 		m.reloadTargets(ctx, s, next)
 	}

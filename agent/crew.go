@@ -8,8 +8,8 @@ import (
 // crew runs parts that come and go by name, and ends with all of them gone.
 type crew struct {
 	mu    sync.Mutex
-	parts map[string]*part
-	errs  chan error // the first failure of any part
+	parts map[string]*part // nil once all were stopped
+	errs  chan error       // the first failure of any part
 }
 
 type part struct {
@@ -21,11 +21,18 @@ func newCrew() *crew {
 	return &crew{parts: map[string]*part{}, errs: make(chan error, 1)}
 }
 
-// start runs a part until ctx ends or stop is called with its name.
+// start runs a part until stop is called with its name, or stopAll, also when ctx
+// ends before: whoever is told to stop has something to do first. After stopAll it does
+// nothing.
 func (c *crew) start(ctx context.Context, name string, run func(context.Context) error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &part{cancel, make(chan struct{})}
 	c.mu.Lock()
+	if c.parts == nil {
+		c.mu.Unlock()
+		cancel()
+		return
+	}
 	c.parts[name] = p
 	c.mu.Unlock()
 	go func() {
@@ -56,7 +63,7 @@ func (c *crew) stop(name string) {
 func (c *crew) stopAll() {
 	c.mu.Lock()
 	parts := c.parts
-	c.parts = map[string]*part{}
+	c.parts = nil
 	c.mu.Unlock()
 	for _, p := range parts {
 		p.cancel()

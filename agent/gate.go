@@ -219,9 +219,9 @@ func (g *gate) paths() []tree.Path {
 	return list
 }
 
-// digest names exactly the held set.
-func (g *gate) digest(module, target string) string {
-	parts := []string{"held", module, target}
+// digest names exactly the held set of the slave at a place.
+func (g *gate) digest(module, target, place string) string {
+	parts := []string{"held", module, target, place}
 	for _, p := range g.paths() {
 		parts = append(parts, string(p), fmt.Sprint(g.held[p]))
 	}

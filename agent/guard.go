@@ -48,6 +48,7 @@ type guard struct {
 	loaded  bool // the journal was read
 	trusted bool // and it knew the module
 	renewed bool // but with another path or other rules
+	moved   bool // it knew another path, of a tree that was not empty
 	known   *root.Identity
 	entries int64
 	owner   string         // the machine whose state it is, "" if none is known
@@ -105,6 +106,7 @@ func (g *guard) read() error {
 	g.owner = rec.Machine
 	g.trusted, g.renewed = true, rec.Path != g.path || !slices.Equal(rec.Filter, g.filter)
 	if rec.Path != g.path {
+		g.moved = rec.Entries > 0
 		return nil // another tree now stands under this name
 	}
 	var id root.Identity
@@ -164,7 +166,7 @@ func (g *guard) check(r *root.Root) (*view, error) {
 		return nil, g.offer(now, why)
 	}
 	if g.known == nil {
-		return g.adopt(r, now)
+		return g.take(r, now)
 	}
 	if err := g.own(); err != nil {
 		return nil, err
@@ -179,7 +181,7 @@ func (g *guard) check(r *root.Root) (*view, error) {
 	added := g.known.Added(now)
 	v.lost = append(v.lost, covering(r, added)...)
 	if len(v.lost) > 0 && g.accept {
-		return g.adopt(r, now)
+		return g.take(r, now)
 	}
 	if len(v.lost) > 0 {
 		g.offered = &now
@@ -208,7 +210,7 @@ func covering(r *root.Root, added []root.Mount) []root.Difference {
 func (g *guard) changed(r *root.Root, now root.Identity, d root.Difference) (*view, error) {
 	if g.accept {
 		g.log.Warn("source directory is another one, accepted as configured", "path", g.path, "problem", d.Problem)
-		return g.adopt(r, now)
+		return g.take(r, now)
 	}
 	return nil, g.offer(now, fmt.Sprintf("source directory %s is not the one it was (%s): mount the right one, or accept it with \"agent approve --module %s\"", g.path, d.Problem, g.module))
 }
@@ -283,6 +285,19 @@ func (g *guard) offer(now root.Identity, why string) *blockedError {
 	return &blockedError{why: why}
 }
 
+// take adopts a root of which nobody can tell whether it is the one that it was. It
+// must not be empty where that was not: a disk that is not mounted looks like this.
+func (g *guard) take(r *root.Root, now root.Identity) (*view, error) {
+	empty, err := r.Empty()
+	switch {
+	case err != nil:
+		return nil, g.unreadable(err)
+	case empty && (g.moved || g.entries > 0):
+		return nil, g.offer(now, fmt.Sprintf("source directory %s is another one than before and is empty: mount what belongs there, or accept it with \"agent approve --module %s\"", g.path, g.module))
+	}
+	return g.adopt(r, now)
+}
+
 // adopt makes now the known identity, on disk before anything relies on it.
 func (g *guard) adopt(r *root.Root, now root.Identity) (*view, error) {
 	if g.owner == "" {
@@ -291,7 +306,7 @@ func (g *guard) adopt(r *root.Root, now root.Identity) (*view, error) {
 	if err := g.save(now, g.entries); err != nil {
 		return nil, g.unwritable(err)
 	}
-	g.known = &now
+	g.known, g.moved = &now, false
 	return &view{Root: r, identity: now}, nil
 }
 
@@ -334,7 +349,7 @@ func (g *guard) approve(digest string) (bool, error) {
 		g.owner = before
 		return false, fmt.Errorf("accept root of module %s: %w", g.module, err)
 	}
-	g.known, g.offered, g.entries = g.offered, nil, 0
+	g.known, g.offered, g.entries, g.moved = g.offered, nil, 0, false
 	return true, nil
 }
 

@@ -317,3 +317,35 @@ func TestTargetsAreNotTrustedWithoutTheirRoot(t *testing.T) {
 		})
 	}
 }
+
+// The path of a module was changed to a directory that holds nothing: the disk that
+// belongs there is not mounted.
+func TestAnotherPathThatIsEmptyIsBlocked(t *testing.T) {
+	g := newGuarded(t, nil)
+	g.write("f")
+	g.passes()
+	g.guard.count(10)
+	g.dir += ".new"
+	g.must(os.Mkdir(g.dir, 0o755))
+	g.module.Path = g.dir
+	g.restart()
+	g.blocks("is empty")
+	g.restart()
+	g.blocks("is empty")
+	g.write("f")
+	g.passes()
+}
+
+// root_change: accept lets another directory pass, not an empty one.
+
+func TestAcceptedRootMustNotBeEmpty(t *testing.T) {
+	g := newGuarded(t, func(m *config.Module) { m.RootChange = "accept" })
+	g.write("f")
+	g.passes()
+	g.guard.count(1)
+	g.must(os.Rename(g.dir, g.dir+".old"))
+	g.must(os.Mkdir(g.dir, 0o755))
+	g.blocks("is empty")
+	g.write("f")
+	g.passes()
+}

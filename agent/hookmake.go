@@ -21,7 +21,7 @@ func (m *Master) startHooks(ctx context.Context, s *Source) {
 	s.hooks = newModuleHooks(build, s.Replicas, s.log)
 	s.hooks.below = s.below
 	s.hooks.set(ctx, s.module.Hooks, s.module.Path)
-	m.after.start(context.WithoutCancel(ctx), moduleKey(s.module.Name), s.hooks.Run)
+	m.after.start(ctx, moduleKey(s.module.Name), s.hooks.Run)
 }
 
 // newHook makes a hook of its configuration.

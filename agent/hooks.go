@@ -86,7 +86,7 @@ func (m *moduleHooks) set(ctx context.Context, hooks []config.Hook, dir string) 
 			var h *hook.Hook
 			if h, err = m.make(c); err == nil {
 				next = append(next, &moduleHook{c, matches, h})
-				m.crew.start(context.WithoutCancel(ctx), c.Name, h.Run)
+				m.crew.start(ctx, c.Name, h.Run)
 				continue
 			}
 		}

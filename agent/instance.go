@@ -8,6 +8,7 @@ import (
 
 	"syncagent/agent/config"
 	"syncagent/agent/rsync"
+	"syncagent/agent/tree"
 	"syncagent/rsyncd"
 )
 
@@ -86,14 +87,26 @@ func (r *Replica) recognise(now instance) {
 	case !was.known():
 	case was.place != now.place:
 		r.log.Warn("target is not the one it was, comparing everything")
-		r.sweeps.firstDone = false
+		r.sweeps.firstDone, r.sweeps.complete = false, false
 		clear(r.surplus) // was seen on the other one, as what was approved
 		clear(r.gate.approved)
+		r.another = time.Now()
 		r.missed()
 	default:
 		r.log.Info("target was started anew, comparing everything")
 		r.missed()
 	}
+}
+
+// older reports whether a mark that was made at some time is about the slave that
+// was there before, and what this one has is still to be held: what is missing
+// is then left to the sweep. A path that fails was marked when it began to. Needs the
+// lock.
+func (r *Replica) older(p tree.Path, since time.Time) bool {
+	if t := r.retries[p]; t != nil {
+		since = earliest(since, t.since)
+	}
+	return since.Before(r.another) && r.holdsFirst()
 }
 
 // greeter asks a target now and then who it is.

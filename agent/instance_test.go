@@ -159,3 +159,85 @@ func TestCutOffRunIsSentOnceMore(t *testing.T) {
 		})
 	}
 }
+
+// What a sweep saw on one slave alone and could not be removed there is not removed
+// from another slave that took its place.
+func TestExtrasOfAnotherSlaveAreHeld(t *testing.T) {
+	for name, restarted := range map[string]bool{"": false, "restarted": true} {
+		t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { extrasOfAnother(t, restarted) }) })
+	}
+}
+
+func extrasOfAnother(t *testing.T, restarted bool) {
+	b := newRig(t, func(m *config.Module) { m.FirstSync = "merge" })
+	b.answersLines(greeting("p1", "b1", false))
+	b.both("f", "same")
+	b.start()
+	b.watched(true)
+	synctest.Wait()
+	b.slaveHas("own/file", "x")
+	b.slaveHas("refused", "x")
+	b.change(func(s *fakeSlave) { s.refuse["refused"] = rsync.Partial })
+	b.slow(time.Second)
+	b.RequestSweep(false)
+	time.Sleep(1100 * time.Millisecond) // it is about to delete
+	b.breakDown(rsync.Transient)
+	time.Sleep(3 * time.Second)
+	b.change(func(s *fakeSlave) {
+		s.has = entries{"own": isDir, "own/file": "precious", "refused": "precious", "f": "same"}
+	})
+	b.answersLines(greeting("p2", "b1", false))
+	if restarted {
+		b.stop()
+		b.renew()
+		b.start()
+		b.watched(true)
+	}
+	b.slow(0)
+	b.accept()
+	time.Sleep(2 * greetEvery)
+	b.slaveIs(true, "own/file", "refused")
+	h, ok := b.Held()
+	if !ok || h.Count != 3 {
+		t.Errorf("held: %+v", h)
+	}
+	b.Approve(h.Digest)
+	time.Sleep(time.Minute)
+	b.equal()
+	if !b.isClean() {
+		t.Error("not in sync after the approval")
+	}
+}
+
+// An approval of what one slave had is none for another one.
+func TestApprovalIsNotForAnotherSlave(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, func(m *config.Module) {
+			m.FirstSync = "merge"
+			m.DeleteGuard = config.Guard{Percent: 1, Min: 0}
+		})
+		b.answersLines(greeting("p1", "b1", false))
+		b.both("f", "same")
+		b.start()
+		b.watched(true)
+		synctest.Wait()
+		b.slaveHas("own", "x")
+		b.RequestSweep(false)
+		time.Sleep(time.Second)
+		h, ok := b.Held()
+		if !ok {
+			t.Fatal("nothing is held")
+		}
+		b.change(func(s *fakeSlave) {
+			s.has = entries{"own": "precious", "theirs": "precious", "f": "same"}
+			s.delay = 5 * time.Second
+		})
+		b.answersLines(greeting("p2", "b1", false))
+		time.Sleep(greetEvery + time.Second)
+		if b.Approve(h.Digest) {
+			t.Error("an approval of what another slave had was taken")
+		}
+		time.Sleep(time.Minute)
+		b.slaveIs(true, "own", "theirs")
+	})
+}

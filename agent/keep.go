@@ -171,6 +171,9 @@ func (r *Replica) resume(rec journal.Target) {
 	r.sweeps.firstDone = rec.FirstSyncDone
 	r.counts.lastSuccess = rec.LastSuccess
 	r.instance = parseInstance(rec.Instance)
+	if !rec.FirstSyncDone {
+		r.another = time.Now() // what is missing by these marks may be the slave's own
+	}
 	if rec.Open { // what was marked after it was written is not in it
 		r.missed()
 	}

@@ -167,7 +167,10 @@ func (r *Replica) retryOf(p tree.Path, since time.Time) *retry {
 // then. Needs the lock.
 func (r *Replica) remark(p tree.Path, what tree.What, since time.Time) {
 	r.mark(p, what)
-	if !r.marks.first.IsZero() { // else it became a sweep
+	switch {
+	case p == tree.Root && what&tree.Deep != 0: // it became a sweep
+		r.sweeps.missed = earliest(r.sweeps.missed, since)
+	case !r.marks.first.IsZero():
 		r.marks.first = earliest(r.marks.first, since)
 	}
 }
@@ -226,7 +229,7 @@ func (r *Replica) recovered(now time.Time) {
 	r.outage = outage{}
 	r.counts.lastSuccess = now
 	if r.cut {
-		r.sweepAgain()
+		r.sweepAgain(now)
 	}
 }
 
@@ -241,7 +244,7 @@ func (r *Replica) Recover() {
 		}
 		if !t.next.IsZero() {
 			t.next = time.Time{}
-			r.mark(p, t.mark.What)
+			r.remark(p, t.mark.What, t.since)
 		}
 	}
 	r.mu.Unlock()

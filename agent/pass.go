@@ -13,7 +13,7 @@ import (
 // pass leads the missing entries through the delete gate. Those that may go
 // are added to what is sent, the others are held.
 func (r *Replica) pass(ctx context.Context, v *view, w *work) error {
-	cands := r.unheld(w.gone)
+	cands := r.unheld(w)
 	if len(cands) == 0 {
 		return nil
 	}
@@ -27,13 +27,17 @@ func (r *Replica) pass(ctx context.Context, v *view, w *work) error {
 	return r.inspect(ctx, v, w, cands)
 }
 
-// unheld drops what is held already.
-func (r *Replica) unheld(gone []root.Entry) []root.Entry {
+// unheld drops what is held already, and what a sweep is to hold.
+func (r *Replica) unheld(w *work) []root.Entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var list []root.Entry
-	for _, e := range gone {
-		if !r.gate.holds(e.Path) {
+	for _, e := range w.gone {
+		switch {
+		case r.gate.holds(e.Path):
+		case r.older(e.Path, w.since):
+			r.missed()
+		default:
 			list = append(list, e)
 		}
 	}

@@ -167,6 +167,9 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			w.root.set(nil, root.Difference{Path: w.path(rt)})
 		},
 		"sweep": func(*rapid.T) { w.RequestSweep(false) },
+		"slave is another one": func(rt *rapid.T) { // of the same content
+			w.answersLines(greeting(rapid.SampledFrom([]string{"p1", "p2"}).Draw(rt, "place"), "b1", false))
+		},
 		"approve": func(*rapid.T) {
 			if h, ok := w.Held(); ok {
 				w.Approve(h.Digest)
@@ -196,12 +199,6 @@ func (w *world) passes() {
 func exists(name string) bool {
 	_, err := os.Lstat(name)
 	return err == nil
-}
-
-func (w *world) slow(d time.Duration) {
-	w.slave.mu.Lock()
-	defer w.slave.mu.Unlock()
-	w.slave.delay = d
 }
 
 // restart starts another agent; sweep tells whether it sweeps at its start.

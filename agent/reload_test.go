@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,4 +62,55 @@ func TestReloadTouchesOnlyWhatChanged(t *testing.T) {
 
 	l.reload(settings)
 	l.until("what was excluded is sent", func(status.Module) bool { return has(0, "x.tmp") && has(1, "x.tmp") })
+}
+
+// A module that has to be started anew is not watched for a moment: what changes then
+// is found, also by an agent that does not sweep at its start.
+func TestReloadLosesNoChange(t *testing.T) {
+	l := newLab(t, 1, "    sweep: {at_start: false}\n")
+	l.start()
+	l.inSync()
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			l.write(fmt.Sprintf("d/%d", n%500), fmt.Sprint(n))
+		}
+	}()
+	for i := range 10 {
+		l.reload(fmt.Sprintf("    sweep: {at_start: false}\n    settle: {max: %dms}\n", 900+i))
+	}
+	close(stop)
+	<-done
+	l.inSync()
+}
+
+// What changed before the agent was told to stop is known to the next one, also what the
+// watcher has still to take up and what somebody still writes.
+func TestStopLosesNoChange(t *testing.T) {
+	for _, watcher := range []string{"fanotify", "fsnotify"} {
+		t.Run(watcher, func(t *testing.T) {
+			l := newLab(t, 1, "    sweep: {at_start: false}\n    watcher: "+watcher+"\n")
+			ready := filepath.Join(l.dir, "ready")
+			for n := range 3000 {
+				l.must(os.MkdirAll(filepath.Join(ready, fmt.Sprintf("%d/%d", n%50, n)), 0o755))
+			}
+			l.start()
+			l.inSync()
+			f, err := os.Create(filepath.Join(l.root, "growing"))
+			l.must(err)
+			defer f.Close()
+			_, err = f.WriteString("half a line")
+			l.must(err)
+			l.must(os.Rename(ready, filepath.Join(l.root, "moved in")))
+			l.stop()
+			l.start()
+			l.inSync()
+		})
+	}
 }

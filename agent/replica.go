@@ -102,7 +102,8 @@ type Replica struct {
 	sweeps   sweepState
 	seen     atomic.Int64 // entries that the running sweep has compared
 	remote   remote
-	instance instance // of the daemon that was last asked
+	instance instance  // of the daemon that was last asked
+	another  time.Time // when it was found to be another one; zero for never
 	unsure   unsure
 	written  written
 	attempts *attempts

@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,4 +142,22 @@ func TestFailingOutlivesKills(t *testing.T) {
 			t.Errorf("cured: %+v", s)
 		}
 	})
+}
+
+// The clock may be set back at any time: what a journal's times say is how long ago
+// something was, and from then on no figure depends on the wall clock.
+func TestClockSetBackAfterARestart(t *testing.T) {
+	b := newRig(t, nil)
+	ago := time.Now().Add(-time.Hour).Round(0)
+	b.store.targets["data@s1"] = journal.Target{
+		Remote: remoteName(b.target), FirstSyncDone: true, InSync: ago, Oldest: ago,
+		Pending: tree.Batch{{Path: "d/f", What: tree.Content}},
+		Failing: []journal.Failing{{Path: "d/f", Class: "partial", Since: ago}},
+	}
+	b.restore()
+	for name, at := range map[string]time.Time{"in sync": b.counts.inSync, "marks": b.marks.first, "failing": b.retries["d/f"].since} {
+		if !strings.Contains(at.String(), " m=") || at.Sub(ago).Abs() > time.Minute {
+			t.Errorf("%s: %v", name, at)
+		}
+	}
 }

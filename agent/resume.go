@@ -23,11 +23,13 @@ func oldestFailing(list []journal.Failing) []journal.Failing {
 // is far behind must not depend on how long the agent runs. What the journal marked
 // is in the set by now. Needs the lock.
 func (r *Replica) resumeTimes(rec journal.Target, now time.Time) {
-	past := func(t time.Time) time.Time { // the clock may have been set back
-		if t.After(now) {
-			return now
+	// The clock may have been set back since, and may be while this agent runs: from
+	// here on only how long ago it was counts.
+	past := func(t time.Time) time.Time {
+		if t.IsZero() {
+			return t
 		}
-		return t
+		return now.Add(-max(0, now.Sub(t)))
 	}
 	marked := map[tree.Path]tree.What{}
 	for _, m := range rec.Pending {

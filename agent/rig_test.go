@@ -144,6 +144,9 @@ func (b *rig) change(do func(*fakeSlave)) {
 	do(b.slave)
 }
 
+// slow has every call to the slave take that long.
+func (b *rig) slow(d time.Duration) { b.change(func(s *fakeSlave) { s.delay = d }) }
+
 func (b *rig) answers(probe func(context.Context) (rsync.Greeting, error)) {
 	b.change(func(*fakeSlave) { b.probe = probe })
 }

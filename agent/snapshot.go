@@ -109,7 +109,7 @@ func (r *Replica) Held() (status.Held, bool) {
 	}
 	h := status.Held{
 		Module: r.module.Name, Target: r.target.Name, Reason: r.gate.reason,
-		Count: r.gate.count(), Digest: r.gate.digest(r.module.Name, r.target.Name),
+		Count: r.gate.count(), Digest: r.gate.digest(r.module.Name, r.target.Name, r.instance.place),
 	}
 	for _, p := range r.gate.paths() {
 		h.Paths = append(h.Paths, status.Path{Name: string(p)})
@@ -123,7 +123,7 @@ func (r *Replica) Held() (status.Held, bool) {
 func (r *Replica) Approve(digest string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.gate.held) == 0 || r.gate.digest(r.module.Name, r.target.Name) != digest {
+	if len(r.gate.held) == 0 || r.gate.digest(r.module.Name, r.target.Name, r.instance.place) != digest {
 		return false
 	}
 	paths := r.gate.approve(time.Now())

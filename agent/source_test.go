@@ -50,7 +50,7 @@ func TestChangedRulesAreSweptWhateverTheStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGuarded(t, func(m *config.Module) { m.Sweep.AtStart = false })
-			g.must(os.Mkdir(filepath.Join(g.dir, "sub"), 0o755))
+			g.must(os.MkdirAll(filepath.Join(g.dir, "sub/d"), 0o755))
 			g.passes()
 			g.guard.count(1)
 			tt.change(&g.module)

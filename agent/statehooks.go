@@ -171,7 +171,7 @@ func (m *Master) setStateHooks(ctx context.Context, hooks []config.Hook) {
 			continue
 		}
 		next = append(next, &stateHook{c, h})
-		m.after.start(context.WithoutCancel(ctx), stateKey(c.Name), h.Run)
+		m.after.start(ctx, stateKey(c.Name), h.Run)
 	}
 	m.mu.Lock()
 	m.onState = next

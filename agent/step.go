@@ -225,10 +225,9 @@ func (r *Replica) relink(w *work) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.links.goneBelow(w.missing)
-	if !slices.ContainsFunc(w.linked, r.links.lacks) || !r.linksAt.IsZero() {
-		return
+	if slices.ContainsFunc(w.linked, r.links.lacks) {
+		r.sweepAgain(w.since)
 	}
-	r.sweepAgain()
 }
 
 // putBack keeps an entry around a lost mount point for the time it is back.

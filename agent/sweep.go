@@ -209,7 +209,7 @@ func (r *Replica) learn(d rsync.Diff) {
 	r.sweeps.entries = int64(d.Entries - created(d.Differ))
 	extras := r.settledExtras(d.Extras)
 	if len(extras) < len(d.Extras) {
-		r.sweepAgain()
+		r.sweepAgain(time.Now())
 	}
 	if d.Partial == nil && r.pushes == r.sweeps.beside { // else something may be held that was not extra yet
 		r.gate.refresh(extras)
@@ -267,15 +267,14 @@ func (r *Replica) settledExtras(extras []rsync.Extra) []rsync.Extra {
 	return slices.DeleteFunc(slices.Clone(extras), func(e rsync.Extra) bool { return !e.Dir && e.Temporary() })
 }
 
-// sweepAgain asks for another sweep soon, for what this one could not judge:
-// until then the target is not known to be equal. Needs the lock.
-func (r *Replica) sweepAgain() {
+// sweepAgain asks for another sweep soon, for what differs since some time and no
+// sweep so far could judge: until then the target is not known to be equal. Needs the
+// lock.
+func (r *Replica) sweepAgain(since time.Time) {
 	if r.linksAt.IsZero() {
 		r.linksAt = r.links.sweepAt()
 	}
-	if r.sweeps.missed.IsZero() {
-		r.sweeps.missed = time.Now()
-	}
+	r.sweeps.missed = earliest(r.sweeps.missed, since)
 	poke(r.sweepUp)
 }
 

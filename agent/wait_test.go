@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"syncagent/agent/root"
 	"syncagent/agent/rsync"
 	"syncagent/agent/status"
 	"syncagent/agent/tree"
@@ -256,4 +257,75 @@ func TestWithinModule(t *testing.T) {
 			t.Errorf("%q: %q, %v", c.name, p, ok)
 		}
 	}
+}
+
+// A wait does not end before the other names of a file that changed before it.
+func TestWaitForUnknownNames(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(10)
+		b.both("a", "1")
+		b.link("a", "unseen")
+		b.slaveHas("unseen", "1")
+		b.start()
+		b.RequestSweep(false)
+		time.Sleep(time.Second)
+		b.rewrite("a", "2")
+		b.Mark("a", tree.Content, false)
+		done, _ := b.waiting()
+		time.Sleep(time.Second)
+		if done() {
+			b.equal()
+			t.Error("done")
+		}
+	})
+}
+
+// What rolled up to the whole tree keeps its age when it fails.
+func TestWaitForARolledUpRoot(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.set = tree.NewSet(2)
+		b.swept(10)
+		b.breakDown(rsync.Transient)
+		b.start()
+		for _, n := range []string{"a", "b", "c", "d"} {
+			b.write(n, "1")
+			b.Mark(tree.Path(n), tree.Content, false)
+		}
+		done, last := b.waiting()
+		time.Sleep(time.Minute)
+		if done() {
+			t.Errorf("done: %+v", last())
+		}
+	})
+}
+
+// What lay on a lost mount keeps its age when that is back.
+func TestWaitForALostMount(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(10)
+		b.write("m/f", "1")
+		b.root.set(nil, root.Difference{Path: "m"})
+		b.start()
+		b.Mark("m/f", tree.Content, false)
+		done, _ := b.waiting()
+		time.Sleep(time.Minute)
+		if done() {
+			t.Fatal("done while it is lost")
+		}
+		b.change(func(s *fakeSlave) { s.delay = 10 * time.Second })
+		b.root.set(nil)
+		b.Recover()
+		b.Mark(tree.Root, tree.Deep, false)
+		time.Sleep(time.Second)
+		if done() {
+			t.Error("done before it is sent")
+		}
+		time.Sleep(time.Minute)
+		if !done() {
+			t.Error("not done")
+		}
+	})
 }
