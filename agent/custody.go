@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"syncagent/agent/config"
 	"syncagent/rsyncd"
@@ -171,17 +170,20 @@ func bootMark() string {
 }
 
 // attend looks after the directories until ctx ends and has every change applied.
-func (k *custody) attend(ctx context.Context, every time.Duration, current func() *config.Receiver, changed func(context.Context)) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+func (k *custody) attend(ctx context.Context, p pace, current func() *config.Receiver, changed func(context.Context)) error {
+	paths := func() []string { return append(modulePaths(current()), acceptedFile(current().StateDir)) }
+	return onChange(ctx, p.roots, p.rest, paths, func() error {
 		if k.look(current()) {
 			changed(ctx)
 		}
+		return nil
+	})
+}
+
+func modulePaths(c *config.Receiver) []string {
+	var paths []string
+	for _, m := range c.Modules {
+		paths = append(paths, m.Path)
 	}
+	return paths
 }

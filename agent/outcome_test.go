@@ -221,6 +221,27 @@ func TestNothingGoesAroundALostMount(t *testing.T) {
 	}
 }
 
+// Where there is no brake, nobody has to know how much goes with a directory.
+func TestWithoutABrakeNobodyCounts(t *testing.T) {
+	for name, guard := range map[string]config.Guard{"off": {Off: true}, "on": {Percent: 100, Min: 50}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := newRig(t, func(m *config.Module) { m.DeleteGuard = guard })
+				b.swept(10)
+				b.both("a/b/f", "1")
+				b.remove("a")
+				b.start()
+				b.Mark("a", tree.Content|tree.Deep, true)
+				time.Sleep(time.Minute)
+				b.slaveIs(false, "a", "a/b", "a/b/f")
+				if asked := b.slave.asked > 0; asked == guard.Off {
+					t.Errorf("the slave was asked: %v", asked)
+				}
+			})
+		})
+	}
+}
+
 // What a deep mark finds below a lost mount is nothing that is extra.
 func TestDeepMarkAboveALostMount(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -47,12 +47,13 @@ func (r *Replica) unheld(w *work) []root.Entry {
 // countable returns how many entries go with the candidates, if that is known
 // without asking the slave and below the brake: each was seen going, no rule
 // protects anything there, nothing held goes along, and none was refused before.
+// Where there is no brake nobody counts, so it need not be known.
 func (r *Replica) countable(cands []root.Entry) (n int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	paths := map[tree.Path]bool{}
 	for _, e := range cands {
-		if e.Unseen || r.retries[e.Path] != nil || r.module.Rules.MayExcludeBelow(e.Path) {
+		if e.Unseen && !r.gate.guard.Off || r.retries[e.Path] != nil || r.module.Rules.MayExcludeBelow(e.Path) {
 			return 0, false
 		}
 		paths[e.Path] = true

@@ -194,9 +194,8 @@ const replacedLook = 5 * time.Second
 // service manager starts us again. A disk that is read-only indeed is so then,
 // too, and ends nobody twice.
 func (r *Receiver) replaced(ctx context.Context) error {
-	tick := time.NewTicker(replacedLook)
-	defer tick.Stop()
-	for was := map[string]bool{}; ; {
+	was := map[string]bool{}
+	return onChange(ctx, replacedLook, r.pace.rest, func() []string { return modulePaths(r.current()) }, func() error {
 		for _, m := range r.current().Modules {
 			now, known := writable(m.Path)
 			if known && was[m.Path] && !now {
@@ -204,12 +203,8 @@ func (r *Receiver) replaced(ctx context.Context) error {
 			}
 			was[m.Path] = was[m.Path] || now
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
+		return nil
+	})
 }
 
 // writable tells whether the file system of a directory is mounted so; known is

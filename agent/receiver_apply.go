@@ -22,14 +22,18 @@ import (
 
 // pace is how often a receiver looks after what.
 type pace struct {
-	roots    time.Duration // module directories
-	sessions time.Duration // sessions whose master is gone
-	alive    time.Duration // whether the daemon still greets
+	roots    time.Duration // module directories, at most
+	sessions time.Duration // sessions whose master is gone, while there is any
+	alive    time.Duration // whether the daemon still greets, after it did not
 	patience time.Duration // for a greeting
+	rest     time.Duration // module directories and the daemon, when nothing happens
 }
 
 func usualPace() pace {
-	return pace{roots: 2 * time.Second, sessions: 500 * time.Millisecond, alive: 10 * time.Second, patience: 10 * time.Second}
+	return pace{
+		roots: 2 * time.Second, sessions: 500 * time.Millisecond, alive: 10 * time.Second, patience: 10 * time.Second,
+		rest: time.Minute,
+	}
 }
 
 // apply brings rsyncd.conf, the directories and the rest to the wanted state. A
@@ -102,7 +106,7 @@ func (r *Receiver) endSessions(ctx context.Context, why string) {
 func (r *Receiver) supervise(ctx context.Context, spawner *proc.Spawner) error {
 	daemon := supervise.New(supervise.Config{
 		Name: "rsync daemon", Command: r.command, Spawner: spawner, Ready: r.check,
-		Alive: r.greets, AliveEvery: r.pace.alive, AliveTimeout: r.pace.patience,
+		Alive: r.greets, AliveEvery: r.pace.rest, AliveAgain: r.pace.alive, AliveTimeout: r.pace.patience,
 		LogFile: stateFile(r.config, "log"), Log: r.log,
 		OnState: func(s supervise.State) {
 			if s == supervise.Running {
@@ -113,13 +117,13 @@ func (r *Receiver) supervise(ctx context.Context, spawner *proc.Spawner) error {
 	r.mu.Lock()
 	r.daemon = daemon
 	r.mu.Unlock()
-	dead := sessions.Watch{Daemon: func() int { return r.Status().PID }, Every: r.pace.sessions, Log: r.log}
+	dead := sessions.Watch{Daemon: func() int { return r.Status().PID }, Conf: r.config.ConfFile, Every: r.pace.sessions, Log: r.log}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return daemon.Run(ctx) })
 	g.Go(func() error { return r.rotate(ctx) })
 	g.Go(func() error { return dead.Run(ctx) })
 	g.Go(func() error { return r.prune(ctx) })
-	g.Go(func() error { return r.custody.attend(ctx, r.pace.roots, r.current, r.reapply) })
+	g.Go(func() error { return r.custody.attend(ctx, r.pace, r.current, r.reapply) })
 	if managed() {
 		g.Go(func() error { return r.replaced(ctx) })
 	}

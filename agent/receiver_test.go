@@ -70,7 +70,7 @@ func receive(t *testing.T, change func(*Receiver)) *receiving {
 	r.must(l.Close())
 	w := Wanted{File: filepath.Join(r.dir, "receiver.yaml"), Secret: secret, Rsync: rsyncdtest.Rsync(t), Root: os.Geteuid() == 0}
 	r.Receiver = NewReceiver(w, c, slog.New(slog.NewTextHandler(r.log, nil)))
-	r.pace = pace{roots: 20 * time.Millisecond, sessions: 100 * time.Millisecond, alive: 50 * time.Millisecond, patience: time.Second}
+	r.pace = pace{roots: 20 * time.Millisecond, sessions: 100 * time.Millisecond, alive: 50 * time.Millisecond, patience: time.Second, rest: 50 * time.Millisecond}
 	if change != nil {
 		change(r.Receiver)
 	}
@@ -154,7 +154,7 @@ func TestChangeEndsOlderSessions(t *testing.T) {
 // an old file in place, its client is killed, and a new file is sent and confirmed.
 // Woken up, the old process must not replace it.
 func TestDeadSessionOverwritesNothing(t *testing.T) {
-	r := receive(t, nil)
+	r := receive(t, func(r *Receiver) { r.pace.rest = time.Hour }) // nothing but the session itself has it looked for
 	source := t.TempDir()
 	file, there := filepath.Join(source, "f"), filepath.Join(r.dir, "www", "f")
 	old := strings.Repeat("v1", 16<<10)

@@ -3,11 +3,48 @@ package rsync
 import (
 	"bytes"
 	"sync/atomic"
+	"time"
 )
 
 // maxLine bounds one line of output in bytes: a path of 4095 bytes, each
 // escaped to five, and what stands around it.
 const maxLine = 32 << 10
+
+// Rsync writes each line of its output alone, and waking up for one costs more than
+// what is in it. After chattyWrites small pieces without a gap of chattyGap between
+// them each is followed by a rest of chattyGap, in which more gathers in the pipe: a
+// piece of chattyPiece and more is not, so that the pipe never stays full.
+const (
+	chattyWrites = 64
+	chattyGap    = 5 * time.Millisecond
+	chattyPiece  = 8 << 10
+)
+
+// chatter recognises output that comes in many small pieces.
+type chatter struct {
+	pieces int // small ones in a row
+	last   time.Time
+}
+
+// rest waits for more where a piece of n bytes, taken now, is one of many.
+func (c *chatter) rest(n int, now time.Time) {
+	if c.joins(n, now) {
+		time.Sleep(chattyGap)
+		c.last = c.last.Add(chattyGap)
+	}
+}
+
+func (c *chatter) joins(n int, now time.Time) bool {
+	if now.Sub(c.last) > chattyGap {
+		c.pieces = 0
+	}
+	c.last = now
+	if n >= chattyPiece {
+		return false
+	}
+	c.pieces++
+	return c.pieces > chattyWrites
+}
 
 // lines is a writer that hands on whole lines, without their newline; the
 // callback must not keep the slice. Of a line longer than maxLine only the
@@ -19,6 +56,7 @@ type lines struct {
 
 	rest []byte
 	skip bool // inside a line that is too long
+	many chatter
 }
 
 // Write never fails: a writer that stops reading would block rsync.
@@ -35,6 +73,7 @@ func (l *lines) Write(p []byte) (int, error) {
 		l.flush()
 		p = p[i+1:]
 	}
+	l.many.rest(n, time.Now())
 	return n, nil
 }
 

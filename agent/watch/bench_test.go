@@ -29,6 +29,24 @@ func BenchmarkTranslate(b *testing.B) {
 	}
 }
 
+// BenchmarkDecode is the cost of the kernel's bytes of one event.
+func BenchmarkDecode(b *testing.B) {
+	const oldName, newName = unix.FAN_EVENT_INFO_TYPE_OLD_DFID_NAME, unix.FAN_EVENT_INFO_TYPE_NEW_DFID_NAME
+	for name, raw := range map[string][]byte{
+		"closed":  rawEvent(unix.FAN_CLOSE_WRITE, 1, rawName(unix.FAN_EVENT_INFO_TYPE_DFID_NAME, 1, "12345678", "file.html")),
+		"renamed": rawEvent(unix.FAN_RENAME, 1, rawName(oldName, 1, "12345678", "file.tmp"), rawName(newName, 1, "12345678", "file.html")),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := decodeFan(raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkFanotify is the cost of one event from the kernel's bytes to the sink.
 func BenchmarkFanotify(b *testing.B) {
 	top := resolved(b, b.TempDir())

@@ -22,6 +22,13 @@
 // and more. A session that ends by itself looks the same for a moment, so a process
 // is killed when two looks in a row say so.
 //
+// # When it is looked
+//
+// While there is a session, regularly. While there is none, the kernel tells of the next
+// one: a daemon reads its configuration anew for each connection, before it takes
+// anything from it (rsyncd.conf(5)), and that it opens the file is an event of
+// inotify(7). Where that cannot be had it is looked for sessions all the time.
+//
 // rsync's "socket options" cannot set TCP_USER_TIMEOUT, and the daemon's "timeout"
 // is not kept by a process that hangs.
 package sessions

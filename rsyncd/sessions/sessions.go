@@ -21,13 +21,15 @@ const (
 // Watch ends the sessions of a daemon whose client is gone.
 type Watch struct {
 	Daemon func() int // its process id, 0 while there is none
+	Conf   string     // its configuration, which it opens for each connection
 	Every  time.Duration
 	Log    *slog.Logger
 
 	suspects map[proc.Member]string // with the socket that is dead
 }
 
-// Run looks until ctx ends.
+// Run looks until ctx ends: regularly while there are sessions, and not at all while
+// there are none.
 func (w *Watch) Run(ctx context.Context) error {
 	tick := time.NewTicker(w.Every)
 	defer tick.Stop()
@@ -37,23 +39,31 @@ func (w *Watch) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if err := w.look(); err != nil {
+		some, err := w.look()
+		if err != nil {
 			w.Log.Debug("sessions cannot be looked at", "error", err)
 		}
+		if some {
+			continue
+		}
+		tick.Stop()
+		w.rest(ctx)
+		tick.Reset(w.Every)
 	}
 }
 
-// look kills what was dead at the last look and still is.
-func (w *Watch) look() error {
+// look kills what was dead at the last look and still is, and reports whether there
+// is any session.
+func (w *Watch) look() (some bool, err error) {
 	daemon := w.Daemon()
 	list := members(daemon)
 	if len(list) == 0 {
 		w.suspects = nil
-		return nil
+		return false, nil
 	}
 	t, err := readTable()
 	if err != nil {
-		return err
+		return true, err
 	}
 	ports := t.ports(daemon)
 	dead := map[proc.Member]string{}
@@ -69,7 +79,7 @@ func (w *Watch) look() error {
 		_ = m.Signal(syscall.SIGKILL) // it has ended by itself then
 	}
 	w.suspects = dead
-	return nil
+	return true, nil
 }
 
 // members are all processes of the daemon's group but itself.

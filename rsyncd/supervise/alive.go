@@ -14,14 +14,15 @@ func (s *Supervisor) listen(ctx context.Context) chan error {
 	}
 	answer := make(chan error, 1)
 	go func() {
-		for missed := 0; sleep(ctx, s.cfg.AliveEvery); {
+		missed, rest := 0, s.cfg.AliveEvery
+		for sleep(ctx, rest) {
 			err := s.alive(ctx)
 			if ctx.Err() != nil {
 				break
 			}
 			if err == nil {
-				missed = 0
-			} else if missed++; missed == aliveTries {
+				missed, rest = 0, s.cfg.AliveEvery
+			} else if missed, rest = missed+1, s.cfg.AliveAgain; missed == aliveTries {
 				answer <- err
 				return
 			}

@@ -38,6 +38,7 @@ type Config struct {
 	// asks.
 	Alive        func(context.Context) error
 	AliveEvery   time.Duration // between two questions; 10 s
+	AliveAgain   time.Duration // after one that was not answered; AliveEvery
 	AliveTimeout time.Duration // for an answer; 10 s
 	// LogFile is where the child writes what it does not say on standard
 	// error; "" is nowhere.
@@ -55,6 +56,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ReadyEvery, 50*time.Millisecond)
 	setDefault(&c.ReadyTimeout, 30*time.Second)
 	setDefault(&c.AliveEvery, 10*time.Second)
+	setDefault(&c.AliveAgain, c.AliveEvery)
 	setDefault(&c.AliveTimeout, 10*time.Second)
 	setDefault(&c.StopGrace, 5*time.Second)
 	setDefault(&c.Lines, 20)
