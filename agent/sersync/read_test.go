@@ -153,17 +153,48 @@ func TestEveryPartMayBeMissing(t *testing.T) {
 	}
 }
 
+// everyFile is every XML file of the test data.
+func everyFile(t testing.TB) [][]byte {
+	t.Helper()
+	cases, err := filepath.Glob("../../testdata/sersync/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no test data: %v", err)
+	}
+	var all [][]byte
+	for _, name := range cases {
+		ar, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range ar.Files {
+			if filepath.Ext(x.Name) == ".xml" {
+				all = append(all, x.Data)
+			}
+		}
+	}
+	return all
+}
+
+// FuzzRead: whatever is taken comes to a configuration that is valid; what is not
+// has an error of this file.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(shipped(f)))
 	f.Add([]byte(`<head><sersync><localpath watch="/a"><remote ip="h" name="m/d"/></localpath></sersync></head>`))
 	f.Add([]byte("<head><!-- -- "))
+	for _, data := range everyFile(f) {
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, _, err := Read([]Source{{"a.xml", data}, {"b.xml", data}}, Options{})
 		if err != nil {
 			return
 		}
-		if _, err := m.Encode(); err != nil {
+		text, err := m.Encode()
+		if err != nil {
 			t.Fatal(err)
+		}
+		if _, err := config.DecodeMaster("agent.yaml", text); err != nil {
+			t.Fatalf("%v\n%s", err, text)
 		}
 	})
 }
