@@ -17,22 +17,26 @@ import (
 
 // builder puts files together.
 type builder struct {
-	file     string
-	master   *config.Master
-	findings []Finding
-	faults   config.Faults
-	watched  map[string]string // path -> the file that watches it
-	secrets  []secrets.Secret  // passwords of CDNs, each once
+	file string
+	Import
+	master  *config.Master
+	faults  config.Faults
+	watched map[string]string // path -> the file that watches it
+	second  map[string]string // module -> what it comes from, where that is no first localpath
+	secrets []secrets.Secret  // passwords of CDNs, each once
+
+	auth, hooks int  // lines of the file that is read
+	isSecond    bool // what is read is no first localpath
 }
 
 func newBuilder() *builder {
 	m := config.NewMaster()
 	m.Auth = config.Auth{Off: true} // each target says for itself
-	return &builder{master: m, watched: map[string]string{}}
+	return &builder{Import: Import{Master: m, places: map[string]place{}}, master: m, watched: map[string]string{}, second: map[string]string{}}
 }
 
 func (b *builder) say(line int, kind Kind, what, becomes, why string) {
-	b.findings = append(b.findings, Finding{File: b.file, Line: line, Kind: kind, What: what, Becomes: becomes, Why: why})
+	b.Findings = append(b.Findings, Finding{File: b.file, Line: line, Kind: kind, What: what, Becomes: becomes, Why: why})
 }
 
 func (b *builder) fault(line int, problem, hint string) {
@@ -43,9 +47,6 @@ func (b *builder) fault(line int, problem, hint string) {
 func (b *builder) instance(head *element) {
 	b.idle(head)
 	s := head.first("sersync")
-	for _, second := range head.all("sersync")[1:] {
-		b.say(second.line, Warning, "<sersync>", "not read", "only the first one counts, as before")
-	}
 	spec := config.NewModule("", "")
 	var t config.TargetSpec
 	b.options(s.first("rsync"), &spec, &t)
@@ -54,10 +55,32 @@ func (b *builder) instance(head *element) {
 	b.times(s, &spec)
 	b.plugin(head, s.first("plugin"), &spec)
 	for i, local := range s.all("localpath") {
-		if i > 0 {
-			b.say(local.line, Changed, local.says("watch"), "a module of its own", "only the first localpath was read")
+		if i == 0 {
+			b.local(local, spec, t)
+			continue
 		}
-		b.local(local, spec, t)
+		b.secondLocal(local, spec, t)
+	}
+}
+
+// secondLocal adds a directory that the original did not read. One that cannot be
+// had is no reason to refuse the first.
+func (b *builder) secondLocal(local *element, spec config.ModuleSpec, t config.TargetSpec) {
+	faults, modules := len(b.faults), len(b.master.ModuleSpecs)
+	b.isSecond = true
+	b.local(local, spec, t)
+	b.isSecond = false
+	for _, f := range b.faults[faults:] {
+		b.say(f.Line, Warning, local.says("watch"), leftOut, f.Problem+"; "+f.Hint)
+	}
+	if len(b.faults) > faults {
+		b.faults = b.faults[:faults]
+		b.prune()
+		return
+	}
+	b.say(local.line, Changed, local.says("watch"), "a module of its own", "only the first localpath was read")
+	if len(b.master.ModuleSpecs) > modules {
+		b.second[b.master.ModuleSpecs[modules].Name] = local.says("watch")
 	}
 }
 
@@ -72,10 +95,11 @@ func (b *builder) local(local *element, spec config.ModuleSpec, t config.TargetS
 		return
 	}
 	spec.Targets = []config.ModuleDest{}
+	faults := len(b.faults)
 	for _, r := range remotes {
 		b.remote(r, &spec, t)
 	}
-	if len(spec.Targets) > 0 {
+	if len(b.faults) == faults {
 		b.merge(local.line, spec)
 	}
 }
@@ -109,7 +133,7 @@ func (b *builder) remote(r *element, spec *config.ModuleSpec, t config.TargetSpe
 		dest = config.ModuleDest{Dir: path.Clean(name)}
 	}
 	for n := 1; ; n++ {
-		dest.Target = b.target(t, n)
+		dest.Target = b.target(r.line, t, n)
 		if !slices.ContainsFunc(spec.Targets, func(d config.ModuleDest) bool { return d.Target == dest.Target }) {
 			break
 		}
@@ -119,7 +143,7 @@ func (b *builder) remote(r *element, spec *config.ModuleSpec, t config.TargetSpe
 
 // target returns the name of the nth target like t, which it adds if there are
 // fewer: a module names each target once.
-func (b *builder) target(t config.TargetSpec, n int) string {
+func (b *builder) target(line int, t config.TargetSpec, n int) string {
 	like := func(o config.TargetSpec) bool {
 		o.Name = t.Name
 		return same(o, t)
@@ -135,6 +159,10 @@ func (b *builder) target(t config.TargetSpec, n int) string {
 		return slices.ContainsFunc(b.master.TargetSpecs, func(o config.TargetSpec) bool { return o.Name == name })
 	}, net.JoinHostPort("", strconv.Itoa(t.Port))[1:])
 	b.master.TargetSpecs = append(b.master.TargetSpecs, t)
+	b.places["targets."+t.Name] = place{b.file, line}
+	if b.auth > 0 {
+		b.places["targets."+t.Name+".auth"] = place{b.file, b.auth}
+	}
 	return t.Name
 }
 
@@ -175,12 +203,16 @@ func (b *builder) merge(line int, spec config.ModuleSpec) {
 		if old.Path != spec.Path {
 			continue
 		}
+		if b.second[old.Name] != "" && !b.isSecond { // what the original did read counts
+			b.leave(old.Name, "another file has it as its first one; only that one was read")
+			break
+		}
 		if !sameModule(*old, spec) {
 			b.fault(line, fmt.Sprintf("%s is watched by %s too, with other settings", spec.Path, b.watched[spec.Path]),
 				"make both alike, or run each file for itself")
 			return
 		}
-		old.Targets = append(old.Targets, spec.Targets...)
+		b.join(line, old, spec.Targets)
 		return
 	}
 	taken := func(name string) bool {
@@ -197,13 +229,36 @@ func (b *builder) merge(line int, spec config.ModuleSpec) {
 		}
 	}
 	b.watched[spec.Path] = b.file
+	b.places["modules."+spec.Name] = place{b.file, line}
+	if b.hooks > 0 {
+		b.places["modules."+spec.Name+".hooks"] = place{b.file, b.hooks}
+	}
 	b.master.ModuleSpecs = append(b.master.ModuleSpecs, spec)
+}
+
+// join adds slaves to a module, but for those that it has. A module names each target
+// once: for another directory of the same slave there is another target.
+func (b *builder) join(line int, m *config.ModuleSpec, dests []config.ModuleDest) {
+	for _, d := range dests {
+		if d.Module == m.Name {
+			d.Module = ""
+		}
+		if slices.Contains(m.Targets, d) {
+			continue
+		}
+		i := slices.IndexFunc(b.master.TargetSpecs, func(t config.TargetSpec) bool { return t.Name == d.Target })
+		like := b.master.TargetSpecs[i]
+		for n := 1; slices.ContainsFunc(m.Targets, func(o config.ModuleDest) bool { return o.Target == d.Target }); n++ {
+			d.Target = b.target(line, like, n)
+		}
+		m.Targets = append(m.Targets, d)
+	}
 }
 
 // idle tells what has no effect.
 func (b *builder) idle(head *element) {
 	if e := head.first("host"); e != nil && (e.attr("hostip") != "localhost" || e.attr("port") != "8008") {
-		b.say(e.line, Unneeded, e.says("hostip"), "nothing", "sersync read it and used it for nothing; listen: shows the status page")
+		b.say(e.line, Unneeded, e.says("hostip"), "nothing", "sersync read it and used it for nothing")
 	}
 	if e := head.first("debug"); e.on() {
 		b.say(e.line, Changed, e.says("start"), "--log-level debug, which run -o takes from here", "every command with its arguments stands in the log at that level")

@@ -14,7 +14,9 @@ func (b *builder) options(r *element, spec *config.ModuleSpec, t *config.TargetS
 	t.Port = config.DefaultPort
 	t.Auth = config.Auth{Off: true}
 	spec.Rsync.NumericIDs = false
+	b.auth = 0
 	if e := r.first("auth"); e.on() {
+		b.auth = e.line
 		t.Auth = config.Auth{User: e.attr("users"), PasswordFile: e.attr("passwordfile")}
 		if t.Auth.User == "" || !strings.HasPrefix(t.Auth.PasswordFile, "/") {
 			b.fault(e.line, "<auth> has no users or no absolute passwordfile", "write both, or start=\"false\"")
