@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -132,12 +133,13 @@ func meaning(r row, read map[string]bool) string {
 	return "**accepted, without effect yet**: " + r.doc
 }
 
-// selectors returns in lower case what program files that know this package
+// selectors returns in lower case what program files of packages that know this one
 // read: "warm" of x.Warm, "settle.quiet" of x.Settle.Quiet, and "settle" only
 // where x.Settle is taken as a whole.
 func selectors(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
+	packages := map[string][]*ast.File{}
 	err := filepath.WalkDir("../..", func(p string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -148,26 +150,32 @@ func selectors(t *testing.T) map[string]bool {
 			return nil
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.SkipObjectResolution)
-		if err == nil {
-			addSelectors(names, f)
-		}
+		packages[filepath.Dir(p)] = append(packages[filepath.Dir(p)], f)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, files := range packages {
+		if !slices.ContainsFunc(files, knowsConfig) {
+			continue
+		}
+		for _, f := range files {
+			addSelectors(names, f)
+		}
+	}
 	return names
 }
 
+func knowsConfig(f *ast.File) bool {
+	return slices.ContainsFunc(f.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"syncagent/agent/config"` })
+}
+
 func addSelectors(names map[string]bool, f *ast.File) {
-	packages, knows := map[string]bool{}, false
+	packages := map[string]bool{}
 	for _, spec := range f.Imports {
 		p := strings.Trim(spec.Path.Value, `"`)
 		packages[p[strings.LastIndex(p, "/")+1:]] = true
-		knows = knows || p == "syncagent/agent/config"
-	}
-	if !knows {
-		return
 	}
 	inner := map[*ast.SelectorExpr]bool{}
 	ast.Inspect(f, func(n ast.Node) bool {
