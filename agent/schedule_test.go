@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"syncagent/agent/config"
+	"syncagent/agent/rsync"
+	"syncagent/agent/tree"
 )
 
 // TestSweepEvery: a sweep is asked for at the very moments of the schedule, local
@@ -45,4 +47,34 @@ func TestSweepEvery(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSweepWhileAPathFails: the schedule does not wait for a path that the slave
+// never takes, and a slave that is down holds up no sweep of another.
+func TestSweepWhileAPathFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		when, err := config.ParseSchedule("10m")
+		b := newRig(t, nil)
+		b.must(err)
+		b.swept(10)
+		b.write("f", "1")
+		b.refuse("f", rsync.Partial)
+		b.Mark("f", tree.Content, false)
+		b.start()
+		down := newRig(t, nil)
+		down.breakDown(rsync.Transient)
+		down.start()
+		s := &Source{replicas: []*Replica{down.Replica, b.Replica}}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); s.sweepEvery(ctx, when, true) }()
+		for range 3 {
+			b.slaveHas("stray", "mine")
+			time.Sleep(11 * time.Minute)
+			synctest.Wait()
+			b.slaveIs(false, "stray", "f")
+		}
+		cancel()
+		<-done
+	})
 }

@@ -3,6 +3,7 @@ package hook
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -75,6 +76,9 @@ type CDN struct {
 	Client   *http.Client
 }
 
+// PerPath implements PerPath.
+func (c CDN) PerPath() bool { return !strings.Contains(c.Template.Body, "{urls}") }
+
 // Run implements Runner.
 func (c CDN) Run(ctx context.Context, e Event) error {
 	secret := secrets.Secret{}
@@ -85,19 +89,25 @@ func (c CDN) Run(ctx context.Context, e Event) error {
 		}
 	}
 	files, dirs := c.urls(e)
-	if !strings.Contains(c.Template.Body, "{urls}") {
+	if c.PerPath() {
 		return c.each(ctx, e, secret, files, dirs)
 	}
 	if c.Template.Dirs == "" {
 		files, dirs = append(files, dirs...), nil
 	}
-	if err := c.lists(ctx, e, secret, c.Template.Body, files); err != nil {
-		return err
-	}
+	err := c.lists(ctx, e, secret, c.Template.Body, files)
 	for i, u := range dirs {
 		_, dirs[i], _ = strings.Cut(u, "://")
 	}
-	return c.lists(ctx, e, secret, c.Template.Dirs, dirs)
+	return hopeful(err, c.lists(ctx, e, secret, c.Template.Dirs, dirs))
+}
+
+// hopeful is the error of two that another try may mend, if there is one.
+func hopeful(a, b error) error {
+	if a == nil || b != nil && errors.As(a, new(Permanent)) && !errors.As(b, new(Permanent)) {
+		return b
+	}
+	return a
 }
 
 // urls maps the paths to URLs.
@@ -146,12 +156,14 @@ func (c CDN) each(ctx context.Context, e Event, secret secrets.Secret, files, di
 	return nil
 }
 
-// lists sends the URLs in portions.
+// lists sends the URLs in portions; one that is refused holds back none of the
+// others.
 func (c CDN) lists(ctx context.Context, e Event, secret secrets.Secret, body string, urls []string) error {
 	most := c.Template.Most
 	if most <= 0 {
 		most = 30
 	}
+	var failed error
 	for len(urls) > 0 {
 		n := min(most, len(urls))
 		quoted, err := json.Marshal(urls[:n])
@@ -160,12 +172,10 @@ func (c CDN) lists(ctx context.Context, e Event, secret secrets.Secret, body str
 		}
 		values := c.values(e, secret)
 		values["{urls}"] = strings.TrimSuffix(strings.TrimPrefix(string(quoted), "["), "]")
-		if err := c.send(ctx, c.Template, body, values); err != nil {
-			return err
-		}
+		failed = hopeful(failed, c.send(ctx, c.Template, body, values))
 		urls = urls[n:]
 	}
-	return nil
+	return failed
 }
 
 func (c CDN) values(e Event, secret secrets.Secret) map[string]string {
@@ -175,15 +185,28 @@ func (c CDN) values(e Event, secret secrets.Secret) map[string]string {
 }
 
 func (c CDN) send(ctx context.Context, t Template, body string, values map[string]string) error {
-	r := request{method: t.Method, url: expand(t.URL, values, inURL(t.URL)), body: []byte(expand(body, values, inBody(body)))}
+	r := request{secret: values["{secret}"], method: t.Method, url: expand(t.URL, values, inURL(t.URL)), body: []byte(expand(body, values, inBody(body)))}
 	for _, line := range t.Headers {
-		r.headers = append(r.headers, expand(line, values, nil))
+		r.headers = append(r.headers, expand(line, values, inHeader))
 	}
 	answer, err := r.do(ctx, c.Client)
 	if err == nil && t.Accepted != nil {
 		err = t.Accepted(answer)
 	}
 	return err
+}
+
+// inHeader makes a name fit for a header, which holds one line.
+func inHeader(_, value string) string {
+	var b strings.Builder
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c == 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+			continue
+		}
+		b.WriteByte(value[i])
+	}
+	return b.String()
 }
 
 // inURL makes values fit for a URL: the URL that is purged may be the whole of

@@ -25,7 +25,7 @@ type Spawner interface {
 }
 
 // Command runs a program. When one of Argv's words holds a placeholder of a path
-// there is a run for each path; else one run for all, with the absolute paths on
+// it takes one path at a time; else one run is for all, with the absolute paths on
 // standard input, a NUL behind each.
 type Command struct {
 	Argv    []string
@@ -38,22 +38,12 @@ func Legacy(prefix, suffix string) []string {
 	return slices.Concat(strings.Fields(prefix), []string{"{path}"}, strings.Fields(suffix))
 }
 
-// Run implements Runner.
-func (c Command) Run(ctx context.Context, e Event) error {
-	if !ofPath(c.Argv...) || e.State != nil {
-		return c.run(ctx, e)
-	}
-	for _, one := range e.single() {
-		if err := c.run(ctx, one); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// PerPath implements PerPath.
+func (c Command) PerPath() bool { return ofPath(c.Argv...) }
 
-// run starts one child and waits for it and all of its group: what it leaves
-// behind in its group is ended with it.
-func (c Command) run(ctx context.Context, e Event) error {
+// Run implements Runner. It starts one child and waits for it and all of its
+// group: what it leaves behind in its group is ended with it.
+func (c Command) Run(ctx context.Context, e Event) error {
 	argv := make([]string, len(c.Argv))
 	for i, word := range c.Argv {
 		argv[i] = expand(word, words(e), nil)

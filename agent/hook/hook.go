@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -22,6 +23,12 @@ const (
 // again.
 type Runner interface {
 	Run(ctx context.Context, e Event) error
+}
+
+// PerPath is a Runner that may take one path at a time.
+type PerPath interface {
+	// PerPath reports whether it does. Run then gets events of one path.
+	PerPath() bool
 }
 
 // Permanent marks an error that another try would only repeat.
@@ -178,29 +185,93 @@ func (h *Hook) leave() {
 	h.stats.Queued, h.waiting = 0, nil
 }
 
-// work runs one event until it ends well or the tries are used up. Once ctx has
-// ended there is no further try, and none goes on when late has.
+// part is what has tries of its own.
+type part struct {
+	event Event
+	err   error // of the last try
+	tried bool
+	done  bool
+}
+
+// parts are each path where the runner takes one at a time, so that one which fails
+// or hangs costs the others nothing; else the event.
+func (h *Hook) parts(e Event) []*part {
+	each, ok := h.spec.Runner.(PerPath)
+	if !ok || !each.PerPath() || e.State != nil || len(e.Paths) < 2 {
+		return []*part{{event: e}}
+	}
+	var list []*part
+	for _, one := range e.single() {
+		one.delivery = rand.Text()
+		list = append(list, &part{event: one})
+	}
+	return list
+}
+
+// work runs one event until all of it ended well or the tries are used up. Once
+// ctx has ended there is no further try, and none goes on when late has.
 func (h *Hook) work(ctx, late context.Context, e Event) {
-	var err error
+	parts := h.parts(e)
 	for try := 0; ; try++ {
-		if err = h.try(late, e); err == nil || try == h.spec.Retries || errors.As(err, new(Permanent)) || !h.pause(ctx, try) {
+		left := h.round(late, parts, try == h.spec.Retries)
+		if left == 0 || late.Err() != nil || !h.pause(ctx, try, left) {
 			break
 		}
 	}
-	h.mu.Lock()
-	h.stats.Queued -= e.weight()
-	h.stats.Running = false
-	if err != nil {
-		h.stats.Failed++
-	} else {
-		h.stats.Runs++
+	h.giveUp(parts)
+}
+
+// round tries each part once that is not done, and returns how many are left.
+func (h *Hook) round(late context.Context, parts []*part, last bool) int {
+	left := 0
+	for _, p := range parts {
+		if p.done || late.Err() != nil {
+			continue
+		}
+		p.err, p.tried = h.try(late, p.event), true
+		p.done = p.err == nil || last || errors.As(p.err, new(Permanent))
+		if !p.done {
+			left++
+			continue
+		}
+		h.count(p)
 	}
-	h.mu.Unlock()
-	if err != nil {
-		h.spec.Log.Warn("hook failed", "paths", len(e.Paths), "delivery", e.delivery, "error", err)
+	return left
+}
+
+// count counts what became of a part.
+func (h *Hook) count(p *part) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stats.Queued -= p.event.weight()
+	if p.err != nil {
+		h.stats.Failed++
 		return
 	}
-	h.spec.Log.Debug("hook ran", "paths", len(e.Paths), "delivery", e.delivery)
+	h.stats.Runs++
+	h.spec.Log.Debug("hook ran", "paths", len(p.event.Paths), "delivery", p.event.delivery)
+}
+
+// giveUp ends an event: what was tried and is not done has failed, what was not
+// tried is for leave to count. What failed is one line of the log.
+func (h *Hook) giveUp(parts []*part) {
+	var first *part
+	paths := 0
+	for _, p := range parts {
+		if p.tried && !p.done {
+			h.count(p)
+		}
+		if p.err != nil {
+			first = cmp.Or(first, p)
+			paths += len(p.event.Paths)
+		}
+	}
+	h.mu.Lock()
+	h.stats.Running = false
+	h.mu.Unlock()
+	if first != nil {
+		h.spec.Log.Warn("hook failed", "paths", paths, "delivery", first.event.delivery, "error", first.err)
+	}
 }
 
 // try runs an event once.
@@ -220,8 +291,9 @@ func (h *Hook) try(ctx context.Context, e Event) error {
 	return err
 }
 
-// pause waits before another try; it reports false when there shall be none.
-func (h *Hook) pause(ctx context.Context, try int) bool {
+// pause waits before another try of some parts; it reports false when there shall
+// be none.
+func (h *Hook) pause(ctx context.Context, try, parts int) bool {
 	select {
 	case <-ctx.Done():
 		return false
@@ -229,6 +301,6 @@ func (h *Hook) pause(ctx context.Context, try int) bool {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.stats.Retries++
+	h.stats.Retries += uint64(parts)
 	return true
 }

@@ -222,3 +222,78 @@ func TestSingle(t *testing.T) {
 		}
 	})
 }
+
+// perPath is a runner that takes one path at a time, and fails or hangs for those
+// whose names say so.
+type perPath struct{ runner }
+
+func (*perPath) PerPath() bool { return true }
+
+func (r *perPath) Run(ctx context.Context, e Event) error {
+	_ = r.runner.Run(ctx, e)
+	switch e.Paths[0].Path {
+	case "bad":
+		return errors.New("bad")
+	case "hangs":
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+// TestOnePathOfMany: where a runner takes one path at a time, one that fails or
+// hangs costs the others nothing: each has the whole time, tries and a delivery of its
+// own, and one line of the log tells of those that failed.
+func TestOnePathOfMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		r := &perPath{runner{began: time.Now()}}
+		h := New(Spec{Name: "h", Runner: r, Timeout: time.Minute, Retries: 1, Queue: 2, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = h.Run(ctx) }()
+		h.Offer(event("bad", "hangs", "good", "bad", "fine"))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		var order []string
+		deliveries := map[string]tree.Path{}
+		for _, e := range r.seen {
+			p := e.Paths[0].Path
+			order = append(order, string(p))
+			if len(e.Paths) != 1 || deliveries[e.delivery] != "" && deliveries[e.delivery] != p {
+				t.Errorf("%+v", e)
+			}
+			deliveries[e.delivery] = p
+		}
+		if got := strings.Join(order, " "); got != "bad hangs good bad fine bad hangs bad" || len(deliveries) != 5 {
+			t.Errorf("ran %s, %d deliveries", got, len(deliveries))
+		}
+		if s := h.Stats(); s.Runs != 2 || s.Failed != 3 || s.Retries != 3 || s.Queued != 0 || s.Dropped != 0 || s.Running {
+			t.Errorf("%+v", s)
+		}
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "paths=3") {
+			t.Errorf("logged %s", got)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// TestDrainOfMany: what of an event was not tried when the time at the end is over is
+// dropped, and what was is not.
+func TestDrainOfMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &perPath{runner{began: time.Now()}}
+		h := New(Spec{Name: "h", Runner: r, Timeout: time.Hour, Retries: 1, Queue: 9, Log: slog.New(slog.DiscardHandler)})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = h.Run(ctx) }()
+		h.Offer(event("good", "bad", "hangs", "never"))
+		synctest.Wait()
+		cancel()
+		<-done
+		if s := h.Stats(); s.Runs != 1 || s.Failed != 2 || s.Dropped != 1 || s.Queued != 0 || s.Running {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -7,10 +7,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,15 +59,13 @@ func NewClient() *http.Client {
 	}
 }
 
+// PerPath implements PerPath.
+func (h HTTP) PerPath() bool { return h.Form }
+
 // Run implements Runner.
 func (h HTTP) Run(ctx context.Context, e Event) error {
-	if h.Form {
-		for _, p := range e.Paths {
-			if err := h.post(ctx, e, "application/x-www-form-urlencoded", []byte(form(e, p))); err != nil {
-				return err
-			}
-		}
-		return nil
+	if h.Form && len(e.Paths) > 0 {
+		return h.post(ctx, e, "application/x-www-form-urlencoded", []byte(form(e, e.Paths[0])))
 	}
 	body, err := e.encode()
 	if err != nil {
@@ -124,11 +124,25 @@ func form(e Event, p Path) string {
 }
 
 // request is one request whose URL and headers may hold a secret; no error
-// repeats them.
+// repeats them, and none repeats the secret where the server does: many show the
+// URL that they refuse.
 type request struct {
 	method, url string
 	headers     []string
 	body        []byte
+	secret      string // "" when there is none
+}
+
+// clean is a text of the server without the secret.
+func (r request) clean(text string) string {
+	if r.secret == "" {
+		return text
+	}
+	quoted := strconv.Quote(r.secret)
+	return strings.NewReplacer(
+		r.secret, "********", url.QueryEscape(r.secret), "********", url.PathEscape(r.secret), "********",
+		html.EscapeString(r.secret), "********", quoted[1:len(quoted)-1], "********",
+	).Replace(text)
 }
 
 func (r request) do(ctx context.Context, client *http.Client) (http.Header, error) {
@@ -150,9 +164,15 @@ func (r request) do(ctx context.Context, client *http.Client) (http.Header, erro
 	defer answer.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer)) // what it says only adds to its status
 	if answer.StatusCode/100 == 2 {
+		for _, values := range answer.Header {
+			for i := range values {
+				values[i] = r.clean(values[i])
+			}
+		}
 		return answer.Header, nil
 	}
-	err = fmt.Errorf("%s %s: answered %s%s", r.method, req.URL.Host, answer.Status, (&tail{text}).quoted())
+	said := tail{[]byte(r.clean(string(text)))}
+	err = fmt.Errorf("%s %s: answered %s%s", r.method, req.URL.Host, r.clean(answer.Status), said.quoted())
 	if permanent(answer.StatusCode) {
 		err = Permanent{err}
 	}

@@ -1,9 +1,11 @@
 package hook
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -52,6 +54,20 @@ func script(t *testing.T, text string) string {
 	return file
 }
 
+// runEach gives a runner one path at a time, as a Hook does.
+func runEach(t *testing.T, r Runner, e Event) {
+	t.Helper()
+	h := &Hook{spec: Spec{Runner: r}}
+	for _, p := range h.parts(e) {
+		if len(p.event.Paths) != 1 {
+			t.Errorf("takes %d paths at a time", len(p.event.Paths))
+		}
+		if err := r.Run(t.Context(), p.event); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func read(t *testing.T, file string) string {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -66,9 +82,7 @@ func TestCommandArguments(t *testing.T) {
 	prog := script(t, `printf '%s|' "$@" >>"$OUT"`)
 	t.Setenv("OUT", out)
 	c := Command{Argv: []string{prog, "{path}", "-m={module}", "{rel}", "{target}", "{op}", "{count}", "{x}"}, Spawner: spawner(t)}
-	if err := c.Run(t.Context(), event(odd, "b")); err != nil {
-		t.Fatal(err)
-	}
+	runEach(t, c, event(odd, "b"))
 	want := "/www/www/" + odd + "|-m=www|" + odd + "|s1|put|1|{x}|/www/www/b|-m=www|b|s1|put|1|{x}|"
 	if got := read(t, out); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -184,9 +198,7 @@ func listener(t *testing.T, network, address string) (string, chan string) {
 
 func TestSocketBare(t *testing.T) {
 	address, got := listener(t, "tcp", "127.0.0.1:0")
-	if err := (Socket{Address: address, Bare: true}).Run(t.Context(), event("d/s1", odd)); err != nil {
-		t.Fatal(err)
-	}
+	runEach(t, Socket{Address: address, Bare: true}, event("d/s1", odd))
 	if a, b := <-got, <-got; a != "/www/www/d/s1" || b != "/www/www/"+odd {
 		t.Errorf("got %q and %q", a, b)
 	}
@@ -293,9 +305,7 @@ func TestHTTPForm(t *testing.T) {
 	e := event("a&b=c", "d", "e")
 	e.Paths[1].Op, e.Paths[1].Dir = Delete, true
 	e.Paths[2].Dir = true
-	if err := (HTTP{URL: s.URL, Form: true, Client: NewClient()}).Run(t.Context(), e); err != nil {
-		t.Fatal(err)
-	}
+	runEach(t, HTTP{URL: s.URL, Form: true, Client: NewClient()}, e)
 	want := []string{
 		"watchroot=%2Fwww%2Fwww&isdir=0&inotifyPath=%2Fwww%2Fwww%2Fa%26b%3Dc&mask=8",
 		"watchroot=%2Fwww%2Fwww&isdir=1&inotifyPath=%2Fwww%2Fwww%2Fd&mask=1073742336",
@@ -321,6 +331,113 @@ func TestHTTPAnswers(t *testing.T) {
 		}
 		if n := len(got()); n != 1 {
 			t.Errorf("%d: %d requests", tt.code, n)
+		}
+	}
+}
+
+// TestServersThatMisbehave: one that hangs up, hangs, or never ends its answer fails
+// within the time-out; what it answers is bounded, and a secret in it is not told.
+func TestServersThatMisbehave(t *testing.T) {
+	key := secret(t, `hun"zq 2`)
+	tests := map[string]struct {
+		does http.HandlerFunc
+		want string
+	}{
+		"hangs":    {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "deadline exceeded"},
+		"hangs up": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
+		"endless": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusTeapot)
+			for r.Context().Err() == nil {
+				if _, err := w.Write(bytes.Repeat([]byte("x"), 1<<16)); err != nil {
+					return
+				}
+			}
+		}, "answered 418"},
+		"trickles": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}, "answered 500"},
+		"redirects": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "http://192.0.2.1/")
+			w.WriteHeader(307)
+		}, "answered 307"},
+		"repeats": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintf(w, "no %s\n%s %s %q", r.URL, strings.Repeat("y", 170), r.URL.Query().Get("pswd"), r.URL.Query().Get("pswd"))
+		}, "answered 403"},
+		"repeats in the header": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("whatsup", "no "+r.URL.RequestURI()+" "+r.URL.Query().Get("pswd"))
+		}, "whatsup"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(tt.does)
+			defer s.Close()
+			c := CDN{Template: Templates()["chinacache"], Base: "http://img.example.com", User: "u", Secret: key, Client: NewClient()}
+			c.Template.URL = strings.Replace(c.Template.URL, "http://ccms.chinacache.com", s.URL, 1)
+			if name != "repeats in the header" {
+				c.Template.Method = http.MethodPost // an answer to HEAD has no body
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			if name == "endless" || strings.HasPrefix(name, "re") {
+				ctx = t.Context()
+			}
+			err := c.Run(ctx, event("a"))
+			if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 1000 {
+				t.Fatalf("%v", err)
+			}
+			for _, part := range []string{"hun", "zq", "192.0.2.1"} {
+				if strings.Contains(err.Error(), part) {
+					t.Errorf("%v", err)
+				}
+			}
+		})
+	}
+}
+
+// TestOneRefusedPortion: what a CDN refuses of a long list holds back none of the
+// rest, and what may do better is tried again.
+func TestOneRefusedPortion(t *testing.T) {
+	codes := []int{400, 200, 500}
+	var got []string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.WriteHeader(codes[len(got)%len(codes)])
+		got = append(got, string(body))
+	}))
+	defer s.Close()
+	var many []string
+	for i := range 70 {
+		many = append(many, strconv.Itoa(i))
+	}
+	err := cdn(t, "cloudflare", s.URL).Run(t.Context(), event(many...))
+	if err == nil || errors.As(err, new(Permanent)) || !strings.Contains(err.Error(), "500") || len(got) != 3 {
+		t.Errorf("%d requests, %v", len(got), err)
+	}
+}
+
+// TestOddNamesInRequests: whatever stands in a name, the request is one, and its
+// lines are those of the template.
+func TestOddNamesInRequests(t *testing.T) {
+	s, got := server(t, 200, nil)
+	for _, name := range []string{"a\r\nX-Evil: 1", "-rf", "\xff\xfe", `q"'{secret}{url}`, "?x=1#y", "../up", "%2e%2e/x"} {
+		c := CDN{
+			Template: Template{Method: "PURGE", URL: s.URL + "/p?u={url}&r={rel}", Headers: []string{"X-Of: {rel}"}, Body: `{"r":"{rel}"}`},
+			Base:     "http://x.example.com/", Secret: secret(t, "hunter2"), Client: NewClient(),
+		}
+		if err := c.Run(t.Context(), event(name)); err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		list := got()
+		r := list[0]
+		line := strings.TrimPrefix(r.line, "PURGE ")
+		u, err := url.ParseRequestURI(line)
+		if len(list) != 1 || err != nil || u.Path != "/p" || len(u.Query()) != 2 || u.Fragment != "" || r.header.Get("X-Evil") != "" ||
+			strings.Contains(line+r.body+r.header.Get("X-Of"), "hunter2") || !json.Valid([]byte(r.body)) {
+			t.Errorf("%q: %+v", name, list)
 		}
 	}
 }

@@ -15,6 +15,9 @@ type Socket struct {
 	Bare    bool
 }
 
+// PerPath implements PerPath.
+func (s Socket) PerPath() bool { return s.Bare }
+
 // Run implements Runner.
 func (s Socket) Run(ctx context.Context, e Event) error {
 	if !s.Bare {
@@ -24,12 +27,10 @@ func (s Socket) Run(ctx context.Context, e Event) error {
 		}
 		return s.send(ctx, append(line, '\n'))
 	}
-	for _, p := range e.Paths {
-		if err := s.send(ctx, []byte(e.Abs(p.Path))); err != nil {
-			return err
-		}
+	if len(e.Paths) == 0 {
+		return nil // a state, which the format cannot say
 	}
-	return nil
+	return s.send(ctx, []byte(e.Abs(e.Paths[0].Path)))
 }
 
 // send makes one connection. A peer that closes without reading shows as an

@@ -17,22 +17,26 @@ import (
 
 // builder puts files together.
 type builder struct {
-	file     string
-	master   *config.Master
-	findings []Finding
-	faults   config.Faults
-	watched  map[string]string // path -> the file that watches it
-	secrets  []secrets.Secret  // passwords of CDNs, each once
+	file string
+	Import
+	master  *config.Master
+	faults  config.Faults
+	watched map[string]string // path -> the file that watches it
+	second  map[string]string // module -> what it comes from, where that is no first localpath
+	secrets []secrets.Secret  // passwords of CDNs, each once
+
+	auth, hooks int  // lines of the file that is read
+	isSecond    bool // what is read is no first localpath
 }
 
 func newBuilder() *builder {
 	m := config.NewMaster()
 	m.Auth = config.Auth{Off: true} // each target says for itself
-	return &builder{master: m, watched: map[string]string{}}
+	return &builder{Import: Import{Master: m, places: map[string]place{}}, master: m, watched: map[string]string{}, second: map[string]string{}}
 }
 
 func (b *builder) say(line int, kind Kind, what, becomes, why string) {
-	b.findings = append(b.findings, Finding{File: b.file, Line: line, Kind: kind, What: what, Becomes: becomes, Why: why})
+	b.Findings = append(b.Findings, Finding{File: b.file, Line: line, Kind: kind, What: what, Becomes: becomes, Why: why})
 }
 
 func (b *builder) fault(line int, problem, hint string) {
@@ -43,21 +47,40 @@ func (b *builder) fault(line int, problem, hint string) {
 func (b *builder) instance(head *element) {
 	b.idle(head)
 	s := head.first("sersync")
-	for _, second := range head.all("sersync")[1:] {
-		b.say(second.line, Warning, "<sersync>", "not read", "only the first one counts, as before")
-	}
 	spec := config.NewModule("", "")
 	var t config.TargetSpec
 	b.options(s.first("rsync"), &spec, &t)
 	b.filters(head.first("filter"), &spec)
 	b.switches(head.first("inotify"), &spec)
-	b.times(s, &spec)
+	b.times(head, s, &spec)
 	b.plugin(head, s.first("plugin"), &spec)
 	for i, local := range s.all("localpath") {
-		if i > 0 {
-			b.say(local.line, Changed, local.says("watch"), "a module of its own", "only the first localpath was read")
+		if i == 0 {
+			b.local(local, spec, t)
+			continue
 		}
-		b.local(local, spec, t)
+		b.secondLocal(local, spec, t)
+	}
+}
+
+// secondLocal adds a directory that the original did not read. One that cannot be
+// had is no reason to refuse the first.
+func (b *builder) secondLocal(local *element, spec config.ModuleSpec, t config.TargetSpec) {
+	faults, modules := len(b.faults), len(b.master.ModuleSpecs)
+	b.isSecond = true
+	b.local(local, spec, t)
+	b.isSecond = false
+	for _, f := range b.faults[faults:] {
+		b.say(f.Line, Warning, local.says("watch"), leftOut, f.Problem+"; "+f.Hint)
+	}
+	if len(b.faults) > faults {
+		b.faults = b.faults[:faults]
+		b.prune()
+		return
+	}
+	b.say(local.line, Changed, local.says("watch"), "a module of its own", "only the first localpath was read")
+	if len(b.master.ModuleSpecs) > modules {
+		b.second[b.master.ModuleSpecs[modules].Name] = local.says("watch")
 	}
 }
 
@@ -72,10 +95,11 @@ func (b *builder) local(local *element, spec config.ModuleSpec, t config.TargetS
 		return
 	}
 	spec.Targets = []config.ModuleDest{}
+	faults := len(b.faults)
 	for _, r := range remotes {
 		b.remote(r, &spec, t)
 	}
-	if len(spec.Targets) > 0 {
+	if len(b.faults) == faults {
 		b.merge(local.line, spec)
 	}
 }
@@ -109,7 +133,7 @@ func (b *builder) remote(r *element, spec *config.ModuleSpec, t config.TargetSpe
 		dest = config.ModuleDest{Dir: path.Clean(name)}
 	}
 	for n := 1; ; n++ {
-		dest.Target = b.target(t, n)
+		dest.Target = b.target(r.line, t, n)
 		if !slices.ContainsFunc(spec.Targets, func(d config.ModuleDest) bool { return d.Target == dest.Target }) {
 			break
 		}
@@ -119,7 +143,7 @@ func (b *builder) remote(r *element, spec *config.ModuleSpec, t config.TargetSpe
 
 // target returns the name of the nth target like t, which it adds if there are
 // fewer: a module names each target once.
-func (b *builder) target(t config.TargetSpec, n int) string {
+func (b *builder) target(line int, t config.TargetSpec, n int) string {
 	like := func(o config.TargetSpec) bool {
 		o.Name = t.Name
 		return same(o, t)
@@ -135,6 +159,10 @@ func (b *builder) target(t config.TargetSpec, n int) string {
 		return slices.ContainsFunc(b.master.TargetSpecs, func(o config.TargetSpec) bool { return o.Name == name })
 	}, net.JoinHostPort("", strconv.Itoa(t.Port))[1:])
 	b.master.TargetSpecs = append(b.master.TargetSpecs, t)
+	b.places["targets."+t.Name] = place{b.file, line}
+	if b.auth > 0 {
+		b.places["targets."+t.Name+".auth"] = place{b.file, b.auth}
+	}
 	return t.Name
 }
 
@@ -175,12 +203,16 @@ func (b *builder) merge(line int, spec config.ModuleSpec) {
 		if old.Path != spec.Path {
 			continue
 		}
+		if b.second[old.Name] != "" && !b.isSecond { // what the original did read counts
+			b.leave(old.Name, "another file has it as its first one; only that one was read")
+			break
+		}
 		if !sameModule(*old, spec) {
 			b.fault(line, fmt.Sprintf("%s is watched by %s too, with other settings", spec.Path, b.watched[spec.Path]),
 				"make both alike, or run each file for itself")
 			return
 		}
-		old.Targets = append(old.Targets, spec.Targets...)
+		b.join(line, old, spec.Targets)
 		return
 	}
 	taken := func(name string) bool {
@@ -197,13 +229,36 @@ func (b *builder) merge(line int, spec config.ModuleSpec) {
 		}
 	}
 	b.watched[spec.Path] = b.file
+	b.places["modules."+spec.Name] = place{b.file, line}
+	if b.hooks > 0 {
+		b.places["modules."+spec.Name+".hooks"] = place{b.file, b.hooks}
+	}
 	b.master.ModuleSpecs = append(b.master.ModuleSpecs, spec)
+}
+
+// join adds slaves to a module, but for those that it has. A module names each target
+// once: for another directory of the same slave there is another target.
+func (b *builder) join(line int, m *config.ModuleSpec, dests []config.ModuleDest) {
+	for _, d := range dests {
+		if d.Module == m.Name {
+			d.Module = ""
+		}
+		if slices.Contains(m.Targets, d) {
+			continue
+		}
+		i := slices.IndexFunc(b.master.TargetSpecs, func(t config.TargetSpec) bool { return t.Name == d.Target })
+		like := b.master.TargetSpecs[i]
+		for n := 1; slices.ContainsFunc(m.Targets, func(o config.ModuleDest) bool { return o.Target == d.Target }); n++ {
+			d.Target = b.target(line, like, n)
+		}
+		m.Targets = append(m.Targets, d)
+	}
 }
 
 // idle tells what has no effect.
 func (b *builder) idle(head *element) {
 	if e := head.first("host"); e != nil && (e.attr("hostip") != "localhost" || e.attr("port") != "8008") {
-		b.say(e.line, Unneeded, e.says("hostip"), "nothing", "sersync read it and used it for nothing; listen: shows the status page")
+		b.say(e.line, Unneeded, e.says("hostip"), "nothing", "sersync read it and used it for nothing")
 	}
 	if e := head.first("debug"); e.on() {
 		b.say(e.line, Changed, e.says("start"), "--log-level debug, which run -o takes from here", "every command with its arguments stands in the log at that level")
@@ -250,91 +305,6 @@ func whyFilter(text string) string {
 		return "it left out some of it: events below the top came with a slash in front, and whole directories went unfiltered; -r was skipped"
 	}
 	return "what stood in a directory of such a name was sent, and so was all of a new directory; -r was skipped"
-}
-
-// times takes schedules: failLog and crontab.
-func (b *builder) times(s *element, spec *config.ModuleSpec) {
-	b.failures(s.first("failLog"), spec)
-	c := s.first("crontab")
-	if !c.on() {
-		spec.Overrides["sweep.every"], spec.Overrides["sweep.checksum_every"] = "off", "off"
-		b.say(c.at(), Unneeded, "<crontab start=\"false\">", "sweep.every: off, sweep.checksum_every: off", "as before; 10h and 30d, the defaults, repair what was changed on a slave")
-		return
-	}
-	minutes, err := strconv.Atoi(c.attr("schedule"))
-	if err != nil || minutes <= 0 {
-		b.say(c.line, Changed, c.says("schedule"), "sweep.every: 10h", "that is no number of minutes, for which sersync takes 600")
-		minutes = 600
-	}
-	spec.Overrides["sweep.every"], spec.Overrides["sweep.checksum_every"] = strconv.Itoa(minutes)+"m", "off"
-	b.crontabFilter(c.first("crontabfilter"), spec)
-}
-
-// crontabFilter takes what was appended to the command of the schedule, each as an
-// --exclude of its own.
-func (b *builder) crontabFilter(f *element, spec *config.ModuleSpec) {
-	if !f.on() {
-		return
-	}
-	for _, x := range f.all("exclude") {
-		text := x.attr("expression")
-		if text == "" {
-			b.say(x.line, Warning, x.says("expression"), "nothing", "it is empty")
-			continue
-		}
-		if text == "!" { // which empties the list
-			b.say(x.line, Changed, x.says("expression"), "nothing, and the patterns before it are left out", "rsync took it for the end of those")
-			spec.SweepFilter = nil
-			continue
-		}
-		rule := "- " + text
-		if strings.HasPrefix(text, "+ ") || strings.HasPrefix(text, "- ") { // rsync reads these as rules
-			rule = text
-		}
-		if _, err := filter.Compile([]string{rule}); err != nil {
-			b.badPattern(x, text, err)
-			continue
-		}
-		spec.SweepFilter = append(spec.SweepFilter, rule)
-		b.say(x.line, Changed, x.says("expression"), fmt.Sprintf("sweep: {filter: [%q]}", rule), "-r left it out, too; here a start compares everything, and so does a sweep after changes were missed")
-	}
-}
-
-// badPattern leaves a pattern out that rsync cannot match either: it never spared
-// anything, so that without it nothing more is sent or deleted. One that rsync
-// matches and a rule of ours cannot say is no such case.
-func (b *builder) badPattern(x *element, text string, err error) {
-	if strings.ContainsAny(text, "\n\x00") || strings.TrimSpace(text) == "" {
-		b.badExpression(x.line, err)
-		return
-	}
-	problem := err.Error()
-	var bad *filter.SyntaxError
-	if errors.As(err, &bad) {
-		problem = "it " + bad.Problem + ": " + bad.Hint
-	}
-	b.say(x.line, Warning, x.says("expression"), "left out, as it left nothing out before", problem)
-}
-
-// failures takes failLog: the interval, not the script.
-func (b *builder) failures(f *element, spec *config.ModuleSpec) {
-	const key = "failures.retry_every"
-	if f == nil {
-		return
-	}
-	becomes := "each failing path is tried again after pauses of its own"
-	minutes, err := strconv.Atoi(f.attr("timeToExecute"))
-	if err == nil && minutes > 0 && knows(key) {
-		spec.Overrides[key] = strconv.Itoa(minutes) + "m"
-		becomes = key + ": " + spec.Overrides[key]
-	}
-	b.say(f.line, Changed, f.says("path"), becomes+"; agent status --failing lists them",
-		"the script could be written by every user of the host and ran as root; it held old commands, and was emptied whatever came of them")
-}
-
-// knows reports whether a module may set a key.
-func knows(key string) bool {
-	return slices.ContainsFunc(config.Keys(config.RoleMaster), func(k config.Key) bool { return k.Name == key })
 }
 
 func same(a, b config.TargetSpec) bool { return fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b) }

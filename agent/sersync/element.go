@@ -21,7 +21,7 @@ type element struct {
 
 type attribute struct{ name, value string }
 
-// maxDepth and maxElements bound what a hostile file can cost.
+// maxDepth and maxElements, with their attributes, bound what a hostile file can cost.
 const (
 	maxDepth    = 32
 	maxElements = 20_000
@@ -45,7 +45,7 @@ func parse(file, text string) (*element, error) {
 		}
 		switch t := token.(type) {
 		case xml.StartElement:
-			if n++; len(open) > maxDepth || n > maxElements {
+			if n += 1 + len(t.Attr); len(open) > maxDepth || n > maxElements {
 				return nil, fault(file, line, "holds too many elements", "is it the right file?")
 			}
 			e := newElement(t, line)

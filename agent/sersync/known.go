@@ -1,6 +1,7 @@
 package sersync
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -53,9 +54,18 @@ func known() map[string]string {
 	}
 }
 
-// unknown finds elements and attributes that mean nothing, and switches that
-// are neither true nor false.
+// repeatable are the elements of which there may be several.
+func repeatable() []string {
+	return []string{
+		"head/filter/exclude", "head/sersync/localpath", "head/sersync/localpath/remote", "head/sersync/crontab/crontabfilter/exclude",
+		"head/plugin", "head/plugin/filter/include",
+	}
+}
+
+// unknown finds elements and attributes that mean nothing or stand there twice, and
+// switches that are neither true nor false.
 func (b *builder) unknown(at string, e *element, names map[string]string) {
+	seen := map[string]bool{}
 	for _, c := range e.children {
 		path := strings.TrimPrefix(at+"/"+c.name, "/")
 		attrs, ok := names[path]
@@ -63,8 +73,19 @@ func (b *builder) unknown(at string, e *element, names map[string]string) {
 			b.say(c.line, Warning, "<"+c.name+">", "not read", "sersync has no such element there")
 			continue
 		}
-		for _, a := range c.attrs {
+		same := c.name
+		if path == "head/plugin" {
+			same += " " + c.attr("name")
+		}
+		if seen[same] && !slices.Contains(repeatable(), path) || seen[same] && path == "head/plugin" {
+			b.say(c.line, Warning, "<"+same+">", "not read", "it stands there twice, and the first one counts")
+			continue
+		}
+		seen[same] = true
+		for i, a := range c.attrs {
 			switch {
+			case slices.ContainsFunc(c.attrs[:i], func(o attribute) bool { return o.name == a.name }):
+				b.say(c.line, Warning, fmt.Sprintf("<%s %s=%q>", c.name, a.name, a.value), "not read", "it stands there twice, and the first one counts")
 			case !slices.Contains(strings.Fields(attrs), a.name):
 				b.say(c.line, Warning, c.says(a.name), "not read", "sersync has no such attribute there")
 			case a.name == "start" && c.attr("start") != "true" && c.attr("start") != "false":

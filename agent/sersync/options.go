@@ -14,7 +14,9 @@ func (b *builder) options(r *element, spec *config.ModuleSpec, t *config.TargetS
 	t.Port = config.DefaultPort
 	t.Auth = config.Auth{Off: true}
 	spec.Rsync.NumericIDs = false
+	b.auth = 0
 	if e := r.first("auth"); e.on() {
+		b.auth = e.line
 		t.Auth = config.Auth{User: e.attr("users"), PasswordFile: e.attr("passwordfile")}
 		if t.Auth.User == "" || !strings.HasPrefix(t.Auth.PasswordFile, "/") {
 			b.fault(e.line, "<auth> has no users or no absolute passwordfile", "write both, or start=\"false\"")
@@ -25,6 +27,8 @@ func (b *builder) options(r *element, spec *config.ModuleSpec, t *config.TargetS
 	}
 	if e := r.first("timeout"); e.on() {
 		b.timeout(e.line, e.says("time"), e.attr("time"), spec)
+	} else if !strings.Contains(r.first("commonParams").attr("params"), "--timeout") {
+		b.say(e.at(), Changed, "<timeout start=\"false\">", "rsync.timeout: 1m", withoutTimeout)
 	}
 	if e := r.first("ssh"); e.on() {
 		b.overSSH(e, spec, t)
@@ -44,11 +48,13 @@ func (b *builder) port(line int, what, text string, t *config.TargetSpec) {
 func (b *builder) timeout(line int, what, text string, spec *config.ModuleSpec) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n <= 0 {
-		b.say(line, Changed, what, "rsync.timeout: 1m", "without a limit of time a slave that hangs is waited for without end")
+		b.say(line, Changed, what, "rsync.timeout: 1m", withoutTimeout)
 		return
 	}
 	spec.Rsync.Timeout = config.Duration(n) * config.Second
 }
+
+const withoutTimeout = "without a limit of time a slave that hangs is waited for without end"
 
 // params takes what was pasted into every command. -a, -i and what is printed
 // are ours to say.

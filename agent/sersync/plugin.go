@@ -27,6 +27,7 @@ func (b *builder) plugin(head, chosen *element, spec *config.ModuleSpec) {
 	if section.attr("name") != "command" {
 		b.ownRoot(section)
 	}
+	b.hooks = section.line
 	if h, ok := b.hook(section); ok {
 		spec.Hooks = append(spec.Hooks, h)
 		b.say(chosen.line, Changed, chosen.says("name"), fmt.Sprintf("hooks: [{name: %s, ...}], once a slave has the path", h.Name),
@@ -87,6 +88,7 @@ func (b *builder) pluginAlone(head *element, name string) {
 	spec.Targets = []config.ModuleDest{}
 	b.filters(head.first("filter"), &spec)
 	b.switches(head.first("inotify"), &spec)
+	b.hooks = section.line
 	h, ok := b.hook(section)
 	if !ok {
 		b.fault(section.line, section.says("name")+" lacks what it needs, so that nothing would run", "see the warning, and complete it")
@@ -98,15 +100,35 @@ func (b *builder) pluginAlone(head *element, name string) {
 	}
 }
 
+// toNowhere are redirections at the end of a command that hide what it prints.
+func toNowhere() *regexp.Regexp { return regexp.MustCompile(`(?:\s*(?:[12&]?>>?\s*/dev/null|2>&1))+$`) }
+
+// suffix is that of a command, without redirections that hide what it prints.
+func (b *builder) suffix(param *element) string {
+	text := param.attr("suffix")
+	rest := toNowhere().ReplaceAllString(text, "")
+	if rest != text {
+		b.say(param.line, Unneeded, param.says("suffix"), fmt.Sprintf("suffix: %q", rest), "what a command prints is kept for the log where it fails")
+	}
+	return rest
+}
+
 func (b *builder) command(p *element, h *config.Hook) bool {
 	param := p.first("param")
-	h.Prefix, h.Suffix, h.Scope = param.attr("prefix"), param.attr("suffix"), config.ScopeAll
+	h.Prefix, h.Suffix, h.Scope = param.attr("prefix"), b.suffix(param), config.ScopeAll
+	h.Retries = 0 // its exit status said nothing: the command may be one that must not run twice
 	if h.Prefix == "" {
 		b.say(p.line, Warning, "<plugin name=\"command\">", "nothing is run", "<param prefix> is missing")
 		return false
 	}
 	if param.attr("ignoreError") == "true" {
 		b.say(param.line, Changed, param.says("ignoreError"), "failures are counted and logged", "it hid what the command printed")
+	}
+	for _, a := range [...]struct{ attr, text string }{{"prefix", h.Prefix}, {"suffix", h.Suffix}} {
+		if strings.ContainsAny(a.text, "|&;<>$`'\"\\*?~") {
+			b.say(param.line, Warning, param.says(a.attr), fmt.Sprintf("the words %q, as they are", strings.Fields(a.text)),
+				"no shell reads them: put the command into a script, and name that as prefix")
+		}
 	}
 	b.say(param.line, Changed, param.says("prefix"), "words and path as arguments, no shell", "a name with a blank was two arguments, and one with a backtick was run")
 	if f := p.first("filter"); f.on() {

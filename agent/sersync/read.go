@@ -2,9 +2,8 @@ package sersync
 
 import (
 	"fmt"
+	"io"
 	"os"
-
-	"syncagent/agent/config"
 )
 
 // maxFile bounds a file in bytes.
@@ -26,36 +25,62 @@ type Options struct {
 func Plugins() []string { return []string{"command", "socket", "http", "refreshCDN"} }
 
 // ReadFiles reads files; see Read.
-func ReadFiles(names []string, opt Options) (*config.Master, []Finding, error) {
+func ReadFiles(names []string, opt Options) (Import, error) {
 	var list []Source
 	for _, name := range names {
-		data, err := os.ReadFile(name)
+		data, err := readFile(name)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read sersync's configuration: %w", err)
+			return Import{}, fmt.Errorf("read sersync's configuration: %w", err)
 		}
 		list = append(list, Source{name, data})
 	}
 	return Read(list, opt)
 }
 
+// readFile reads no more than what shows that a file is too large.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}
+
 // Read makes one configuration of several files, as if each had an instance of
 // sersync. State and socket are the defaults of a master, which the caller may
-// change. The error is config.Faults, with the lines of the files.
-func Read(files []Source, opt Options) (*config.Master, []Finding, error) {
+// change. The error is config.Faults, with the lines of the files; the findings are
+// there also then.
+func Read(files []Source, opt Options) (Import, error) {
 	b := newBuilder()
+	err := b.read(files, opt)
+	if err == nil && len(b.faults) > 0 {
+		err = b.faults
+	}
+	if err == nil {
+		err = b.check()
+	}
+	if err != nil {
+		return Import{Findings: b.Findings}, err
+	}
+	return b.Import, nil
+}
+
+func (b *builder) read(files []Source, opt Options) error {
 	for _, f := range files {
 		if len(f.Data) > maxFile {
-			return nil, nil, fault(f.Name, 0, fmt.Sprintf("has more than %d bytes", maxFile), "is it the right file?")
+			return fault(f.Name, 0, fmt.Sprintf("has more than %d bytes", maxFile), "is it the right file?")
 		}
 		doc, err := parse(f.Name, decodeText(f.Data))
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		head := doc.first("head")
 		if head == nil || opt.Plugin == "" && head.first("sersync", "localpath") == nil {
-			return nil, nil, fault(f.Name, head.at(), "has no <head> with <sersync> and <localpath watch=...> in it", "is it a confxml.xml?")
+			return fault(f.Name, head.at(), "has no <head> with <sersync> and <localpath watch=...> in it", "is it a confxml.xml?")
 		}
-		b.file = f.Name
+		b.file, b.hooks = f.Name, 0
+		b.files = append(b.files, f.Name)
 		b.unknown("", doc, known())
 		if opt.Plugin != "" {
 			b.pluginAlone(head, opt.Plugin)
@@ -63,17 +88,14 @@ func Read(files []Source, opt Options) (*config.Master, []Finding, error) {
 		}
 		b.instance(head)
 	}
-	if len(b.faults) > 0 {
-		return nil, b.findings, b.faults
-	}
-	return b.master, b.findings, nil
+	return nil
 }
 
 // Debug reports whether one of the files asks for the log of every command. A
 // file that cannot be read asks for nothing; reading it for good says why.
 func Debug(names []string) bool {
 	for _, name := range names {
-		data, err := os.ReadFile(name)
+		data, err := readFile(name)
 		if err != nil || len(data) > maxFile {
 			continue
 		}

@@ -1,6 +1,7 @@
 package sersync
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -70,15 +71,15 @@ func optionsOf(comment string) Options {
 // verdict is what import prints, without the lines of the defaults.
 func verdict(t *testing.T, sources []Source, opt Options) string {
 	t.Helper()
-	m, findings, err := Read(sources, opt)
+	in, err := Read(sources, opt)
 	var b strings.Builder
-	for _, f := range findings {
+	for _, f := range in.Findings {
 		b.WriteString(f.String() + "\n")
 	}
 	if err != nil {
 		return b.String() + err.Error() + "\n"
 	}
-	text, err := m.Encode()
+	text, err := in.Master.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func TestEveryPartMayBeMissing(t *testing.T) {
 			continue
 		}
 		rest := strings.Join(append(whole[:i:i], whole[i+1:]...), "\n")
-		_, _, err := Read([]Source{{"a.xml", []byte(rest)}}, Options{})
+		_, err := Read([]Source{{"a.xml", []byte(rest)}}, Options{})
 		single := strings.Contains(line, "/>") || strings.Contains(line, "</") && strings.Count(line, "<") == 2
 		if err != nil && single && !strings.Contains(line, "<remote ip=\"127") {
 			t.Errorf("without %q: %v", line, err)
@@ -153,17 +154,111 @@ func TestEveryPartMayBeMissing(t *testing.T) {
 	}
 }
 
+// everyFile is every XML file of the test data.
+func everyFile(t testing.TB) [][]byte {
+	t.Helper()
+	cases, err := filepath.Glob("../../testdata/sersync/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no test data: %v", err)
+	}
+	var all [][]byte
+	for _, name := range cases {
+		ar, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range ar.Files {
+			if filepath.Ext(x.Name) == ".xml" {
+				all = append(all, x.Data)
+			}
+		}
+	}
+	return all
+}
+
+// placed holds that an error tells of the files, not of what they were to become.
+func placed(t *testing.T, err error) {
+	t.Helper()
+	var faults config.Faults
+	if !errors.As(err, &faults) || len(faults) == 0 {
+		t.Fatalf("%T: %v", err, err)
+	}
+	for _, f := range faults {
+		if !strings.Contains(f.File, ".xml") || strings.Contains(f.Error(), "agent.yaml:") || strings.Contains(f.Error(), "\n") {
+			t.Errorf("%v", f)
+		}
+	}
+}
+
+// TestHostileFiles: a file that is made to hurt costs an error, with its place.
+func TestHostileFiles(t *testing.T) {
+	const body = `<sersync><localpath watch="/a"><remote ip="h" name="m"/></localpath></sersync>`
+	laughs := `<!DOCTYPE head [<!ENTITY a "ha">` + strings.Repeat(`<!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">`, 20) + `]>`
+	tests := map[string]struct{ text, want string }{
+		"large":        {"<head>" + strings.Repeat(" ", 10<<20) + body + "</head>", "bytes"},
+		"deep":         {strings.Repeat("<head>", 100_000), "too many elements"},
+		"wide":         {"<head>" + strings.Repeat("<a/>", 100_000), "too many elements"},
+		"laughs":       {laughs + "<head>" + strings.Replace(body, "/a", "/&b;", 1) + "</head>", ""},
+		"NULs":         {"<head>" + strings.ReplaceAll(body, " ", "\x00 ") + "\x00</head>\x00", ""},
+		"NULs inside":  {"<head>" + strings.Replace(body, "/a", "/a\x00b", 1) + "</head>", ""},
+		"only NULs":    {strings.Repeat("\x00", 1000), "<head>"},
+		"attributes":   {"<head " + strings.Repeat(`a="b" `, 100_000) + ">" + body + "</head>", "too many elements"},
+		"UTF-16":       {"\xff\xfe<\x00h\x00e\x00a\x00d\x00>\x00", "XML"},
+		"unclosed":     {"<head><!--" + body, "XML"},
+		"no root":      {body, "<head>"},
+		"empty":        {"", "<head>"},
+		"names":        {"<head>" + strings.NewReplacer(`"m"`, `"../../etc"`, `"h"`, `"-oProxyCommand=x"`).Replace(body) + "</head>", "host"},
+		"line breaks":  {"<head>" + strings.Replace(body, "/a", "/a\n/b", 1) + "</head>", "control character"},
+		"every switch": {strings.ReplaceAll(shipped(t), `"false"`, `"true"`), ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			in, err := Read([]Source{{"a.xml", []byte(tt.text)}}, Options{})
+			if err != nil {
+				placed(t, err)
+			}
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%.300v", err)
+			}
+			if len(in.Findings) > 2*maxElements {
+				t.Errorf("%d findings", len(in.Findings))
+			}
+		})
+	}
+}
+
+// TestReadIsBounded: of a file without an end no more is read than shows that it is
+// too large.
+func TestReadIsBounded(t *testing.T) {
+	if _, err := ReadFiles([]string{"/dev/zero"}, Options{}); err == nil || !strings.Contains(err.Error(), "bytes") {
+		t.Errorf("%v", err)
+	}
+	if Debug([]string{"/dev/zero", t.TempDir(), "does-not-exist"}) {
+		t.Error("asks for the log of commands")
+	}
+}
+
+// FuzzRead: whatever is taken comes to a configuration that is valid; what is not
+// has an error of this file.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(shipped(f)))
 	f.Add([]byte(`<head><sersync><localpath watch="/a"><remote ip="h" name="m/d"/></localpath></sersync></head>`))
 	f.Add([]byte("<head><!-- -- "))
+	for _, data := range everyFile(f) {
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, _, err := Read([]Source{{"a.xml", data}, {"b.xml", data}}, Options{})
+		in, err := Read([]Source{{"a.xml", data}, {"b.xml", data}}, Options{})
 		if err != nil {
+			placed(t, err)
 			return
 		}
-		if _, err := m.Encode(); err != nil {
+		text, err := in.Master.Encode()
+		if err != nil {
 			t.Fatal(err)
+		}
+		if _, err := config.DecodeMaster("agent.yaml", text); err != nil {
+			t.Fatalf("%v\n%s", err, text)
 		}
 	})
 }

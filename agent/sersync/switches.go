@@ -39,6 +39,10 @@ func (b *builder) switches(n *element, spec *config.ModuleSpec) {
 
 // switched tells what a switch does otherwise than it did.
 func (b *builder) switched(name string, e *element, spec *config.ModuleSpec) {
+	if name == "delete" && spec.Targets == nil && (e == nil || e.on()) { // without -m
+		b.say(e.at(), Changed, "<delete start=\"true\">", "delete: true, with delete_guard and first_sync: merge",
+			"what only a slave has at first, and a delete of more than 30 % of a tree, waits for agent approve; delete_guard: off and first_sync: mirror are as before")
+	}
 	if e == nil {
 		return
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,12 +47,31 @@ func (a *app) background(ctx context.Context, c *config.Master) error {
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := keepToOurselves(); err != nil {
+		return err
+	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start in the background: %w", err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	return a.awaitBackground(ctx, cmd.Process, ended, name, began.Size())
+}
+
+// keepToOurselves has a child inherit nothing that our parent left open for us, such
+// as a lock of flock(1) or a pipe whose reader waits for its end.
+func keepToOurselves() error {
+	const dir = "/proc/self/fd"
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("look for open files: %w", err)
+	}
+	for _, f := range list {
+		if n, err := strconv.Atoi(f.Name()); err == nil && n > 2 {
+			syscall.CloseOnExec(n)
+		}
+	}
+	return nil
 }
 
 func (a *app) awaitBackground(ctx context.Context, p *os.Process, ended <-chan error, log string, from int64) error {
@@ -67,16 +87,30 @@ func (a *app) awaitBackground(ctx context.Context, p *os.Process, ended <-chan e
 		case <-tick.C:
 			if pid, err := readPID(pidFile); err == nil && pid == p.Pid {
 				fmt.Fprintf(a.err, "running in the background as process %d; log: %s\n", pid, log)
+				a.tellStatus(filepath.Dir(log))
 				return nil
 			}
 		}
 	}
 }
 
-// diedEarly shows what the program said, and ends as it did.
+// tellStatus names the command that looks at an instance of sersync's files, whose
+// directory nobody knows by heart.
+func (a *app) tellStatus(dir string) {
+	file := filepath.Join(dir, "agent.yaml")
+	if _, err := os.Stat(file); err == nil {
+		fmt.Fprintf(a.err, "to look at it: agent status -c %s; to stop it: kill $(cat %s)\n", file, filepath.Join(dir, pidName))
+	}
+}
+
+// diedEarly shows what the program said, its errors alone if there are any, and ends
+// as it did.
 func (a *app) diedEarly(err error, log string, from int64) error {
 	if data, readErr := os.ReadFile(log); readErr == nil && int64(len(data)) > from {
 		data = data[max(int(from), len(data)-logTail):]
+		if i := bytes.Index(data, []byte("\nagent: ")); i >= 0 {
+			data = data[i+1:]
+		}
 		fmt.Fprint(a.err, string(data))
 	}
 	var exit *exec.ExitError

@@ -51,7 +51,7 @@ func (a *app) sersyncMaster(files []string, opt sersync.Options, log *slog.Logge
 		return nil, err
 	}
 	file := filepath.Join(dir, "agent.yaml")
-	c, text, findings, err := readSersync(file, files, opt)
+	c, text, imported, err := readSersync(file, files, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (a *app) sersyncMaster(files []string, opt sersync.Options, log *slog.Logge
 		return nil, err
 	}
 	if err := c.Validate(hostOf(file, "")); err != nil {
-		return nil, err
+		return nil, imported.Place(err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the instance's directory: %w", err)
@@ -67,29 +67,30 @@ func (a *app) sersyncMaster(files []string, opt sersync.Options, log *slog.Logge
 	if err := os.WriteFile(file, text, 0o644); err != nil {
 		return nil, fmt.Errorf("write the instance's configuration: %w", err)
 	}
-	logFindings(log, findings)
+	logFindings(log, imported.Findings)
 	log.Info("running from sersync's configuration", "files", strings.Join(files, " "), "commands", "agent status -c "+file)
 	return c, nil
 }
 
 // readSersync reads sersync's files by way of the text that stands in file, so
 // that what runs is what that says, and nothing else but passwords.
-func readSersync(file string, files []string, opt sersync.Options) (*config.Master, []byte, []sersync.Finding, error) {
-	m, findings, err := sersync.ReadFiles(files, opt)
+func readSersync(file string, files []string, opt sersync.Options) (*config.Master, []byte, sersync.Import, error) {
+	in, err := sersync.ReadFiles(files, opt)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, in, err
 	}
+	m := in.Master
 	m.StateDir, m.Socket = filepath.Dir(file), filepath.Join(filepath.Dir(file), "agent.sock")
 	text, err := m.Encode()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, in, err
 	}
 	c, err := config.DecodeMaster(file, text)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, in, in.Place(err)
 	}
 	keepSecrets(c, m)
-	return c, text, findings, nil
+	return c, text, in, nil
 }
 
 // keepSecrets gives the hooks the passwords that no file of ours holds. What the
@@ -174,16 +175,14 @@ func (a *app) importSersync(files []string, opt sersync.Options) error {
 	if err := checkPlugin(opt); err != nil {
 		return err
 	}
-	m, findings, err := sersync.ReadFiles(files, opt)
+	in, err := sersync.ReadFiles(files, opt)
+	findings := in.Findings
 	if err != nil {
 		return err
 	}
-	text, err := m.Encode()
+	text, err := in.Master.Encode()
 	if err != nil {
 		return err
-	}
-	if _, err := config.DecodeMaster("agent.yaml", text); err != nil {
-		return fmt.Errorf("the files come to a configuration that is not valid: %w", err)
 	}
 	if a.output == "json" {
 		if findings == nil {
