@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -39,10 +41,8 @@ func DesiredMaster(w Wanted, c *config.Master) (provision.Desired, error) {
 			Path: c.Auth.PasswordFile, Content: secrets.RenderClient(w.Secret), Mode: 0o600, Owner: w.owner(), Secret: true,
 		})
 	}
-	for _, m := range c.ModuleSpecs {
-		if _, err := os.Stat(m.Path); err != nil && !w.Staged {
-			d.Warnings = append(d.Warnings, fmt.Sprintf("source directory %s of module %s does not exist yet: create or mount it, replication starts by itself", m.Path, m.Name))
-		}
+	if !w.Staged {
+		d.Warnings = append(d.Warnings, SourceWarnings(c)...)
 	}
 	if !w.Units {
 		return d, nil
@@ -192,4 +192,21 @@ func endpoint(c *config.Receiver) (host string, port int) {
 func endpointName(c *config.Receiver) string {
 	host, port := endpoint(c)
 	return host + ":" + strconv.Itoa(port)
+}
+
+// SourceWarnings names the modules whose directory is not there. That is no fault of
+// the configuration: a disk may still be mounted.
+func SourceWarnings(c *config.Master) []string {
+	var list []string
+	for _, m := range c.ModuleSpecs {
+		switch info, err := os.Stat(m.Path); {
+		case errors.Is(err, fs.ErrNotExist):
+			list = append(list, fmt.Sprintf("source directory %s of module %s does not exist yet: create or mount it, replication starts by itself", m.Path, m.Name))
+		case err != nil:
+			list = append(list, fmt.Sprintf("source directory of module %s cannot be looked at (%v): look at the path and its permissions", m.Name, err))
+		case !info.IsDir():
+			list = append(list, fmt.Sprintf("the path %s of module %s is not a directory: a module is a tree, name the directory", m.Path, m.Name))
+		}
+	}
+	return list
 }

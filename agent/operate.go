@@ -54,8 +54,11 @@ func (r *Replica) SetPaused(paused bool) error {
 	r.paused = paused
 	r.tellChange()
 	r.mu.Unlock()
-	if changed {
-		r.log.Info("target is paused or goes on", "paused", paused)
+	switch {
+	case changed && paused:
+		r.log.Info("target is paused")
+	case changed:
+		r.log.Info("target goes on after a pause")
 	}
 	poke(r.wake)
 	poke(r.bulk.wake)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -295,6 +296,18 @@ func TestOutagePutsEverythingBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// While the next try is due or under way the target has not recovered.
+func TestOutageIsNotIdle(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		now := time.Now()
+		b.outage = outage{err: errors.New("no route to host"), class: rsync.Transient, notBefore: now.Add(-time.Second)}
+		if s := b.snapshot("", false); s.State != status.Backoff {
+			t.Errorf("the state is %s", s.State)
+		}
+	})
 }
 
 // A batch that asks nothing of the slave says nothing about it.

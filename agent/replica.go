@@ -318,6 +318,8 @@ func (r *Replica) state(now time.Time) status.State {
 		return status.Sending
 	case r.sweeps.running:
 		return status.Sweeping
+	case r.outage.err != nil: // the next try is due or under way
+		return status.Backoff
 	case r.marked() > 0:
 		return status.Settling
 	}

@@ -194,5 +194,8 @@ func (r *Replica) lateWhy(at time.Time) string {
 	if since := r.sweeps.oldest(); !since.IsZero() && !since.After(at) {
 		return "changes that were not seen have to be found by a sweep"
 	}
-	return fmt.Sprintf("%d changes are not confirmed", r.pending())
+	if n := r.pending(); n != 1 {
+		return fmt.Sprintf("%d changes are not confirmed", n)
+	}
+	return "1 change is not confirmed"
 }

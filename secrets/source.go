@@ -50,6 +50,9 @@ func openError(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return missingError{path}
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("password file %s: %w; call it as root, or as the user whom the file belongs to", path, fs.ErrPermission)
+	}
 	return fmt.Errorf("read password file: %w", err)
 }
 

@@ -181,7 +181,7 @@ func (d *decoder) fields(key string, n *yaml.Node, fields []field) {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == p.name })
 		if i < 0 {
 			d.lost++
-			d.fault(full, p.key, problem{"unknown key", suggest(p.name, names(fields))})
+			d.fault(full, p.key, problem{"unknown key", Suggest(p.name, names(fields))})
 			continue
 		}
 		d.field(full, p.val, fields[i])
@@ -269,6 +269,14 @@ func (d *decoder) list(key string, n *yaml.Node, f *listField) {
 
 // isNull is true for what YAML calls null: nothing, ~ or null without quotes.
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// kindOnly is kindOf where a password may stand.
+func kindOnly(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode && !isNull(n) {
+		return "a single value"
+	}
+	return kindOf(n)
+}
 
 func kindOf(n *yaml.Node) string {
 	switch {

@@ -77,7 +77,7 @@ func unknownKey(fields []field, f field, key string) *Fault {
 	case f.sub != nil:
 		return &Fault{Key: key, Problem: "is several keys", Hint: "set " + orList(known(key+".", f.sub))}
 	}
-	return &Fault{Key: printable(key), Problem: "unknown key", Hint: suggest(key, known("", fields))}
+	return &Fault{Key: printable(key), Problem: "unknown key", Hint: Suggest(key, known("", fields))}
 }
 
 // find walks the dotted key down to its field.

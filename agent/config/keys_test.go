@@ -99,7 +99,7 @@ func TestSet(t *testing.T) {
 		{"settle.quite", "5ms", `settle.quite: unknown key: did you mean "settle.quiet"?`},
 		{"settle", "5ms", "settle: is several keys: set settle.quiet, settle.max, settle.growing or settle.hot"},
 		{"modules", "x", "modules: cannot be set from outside: write it in the configuration file"},
-		{"auth", "x", `auth: "x" is no way to log in: write off, or {user: repl, password_file: /etc/syncagent/rsync.pass}`},
+		{"auth", "x", `auth: this is no way to log in: write off, or {user: repl, password_file: /etc/syncagent/rsync.pass}`},
 		{"targets.s1.host", "x", "targets.s1.host: unknown key: known here: " + strings.Join(first, ", ") + ", …"},
 		{"socket", "/" + strings.Repeat("x", 107), "socket: the path has 108 bytes: a unix socket takes 107, choose a shorter one"},
 		{"workers", "-1", "workers: -1 is out of range: write one from 0 to 10000"},

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// suggest turns the names that would have been right into a hint: the nearest
+// Suggest turns the names that would have been right into a hint: the nearest
 // one when it is near enough, else all of them.
-func suggest(got string, known []string) string {
+func Suggest(got string, known []string) string {
 	const fewest, longest = 20, 64
 	best, least := "", 1+max(1, min(3, len(got)/3))
 	for _, name := range known {

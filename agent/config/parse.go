@@ -93,7 +93,7 @@ func parseYAML(data []byte) (*yaml.Node, *Fault) {
 	case isNull(root):
 		return emptyMap(), nil
 	case root.Kind != yaml.MappingNode:
-		return nil, &Fault{Line: root.Line, Problem: "must be a mapping, not " + kindOf(root), Hint: "write key: value lines"}
+		return nil, &Fault{Line: root.Line, Problem: "must be a mapping, not " + kindOnly(root), Hint: "write key: value lines"}
 	}
 	return root, nil
 }

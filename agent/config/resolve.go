@@ -167,7 +167,7 @@ func (m *Master) unknownTarget(key string, dest ModuleDest) *Fault {
 	for i, t := range m.TargetSpecs {
 		known[i] = t.Name
 	}
-	f := m.origin.fault(key+".targets."+printable(dest.Target), problem{fmt.Sprintf("there is no target %s", quote(dest.Target)), suggest(dest.Target, known)})
+	f := m.origin.fault(key+".targets."+printable(dest.Target), problem{fmt.Sprintf("there is no target %s", quote(dest.Target)), Suggest(dest.Target, known)})
 	f.Key = key + ".targets"
 	return f
 }

@@ -107,7 +107,8 @@ func authValue(a *Auth) value {
 		},
 		put: func(text string) *problem {
 			if !isOn(text) && !isOff(text) {
-				return &problem{quote(text) + " is no way to log in", "write off, or {user: repl, password_file: /etc/syncagent/rsync.pass}"}
+				return &problem{"this is no way to log in", // it may be a password: not repeated
+					"write off, or {user: repl, password_file: /etc/syncagent/rsync.pass}"}
 			}
 			a.Off = isOff(text)
 			return nil

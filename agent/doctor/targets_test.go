@@ -215,6 +215,17 @@ func TestDialErrors(t *testing.T) {
 	}
 }
 
+// A login without the password proves nothing about the slave's.
+func TestLoginWithoutPasswordFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pass")
+	v := &visit{dest: rsync.Dest{Host: "192.0.2.1", Module: "www", User: "repl", PasswordFile: file}, err: &rsync.Error{Class: rsync.Auth, Text: "no"}}
+	list := Options{}.filled().judgeLogin(v, true)
+	expect(t, list, "login", v.name(), Warn, "cannot be tried without the password", file)
+	must(t, os.WriteFile(file, []byte("wrong\n"), 0o600))
+	list = Options{}.filled().judgeLogin(v, true)
+	expect(t, list, "login", v.name(), Fail, "does not take user")
+}
+
 func TestFidelityOfSlaves(t *testing.T) {
 	for motd, want := range map[string]Level{
 		"syncagent links=munged owners=lost": Warn,

@@ -76,6 +76,8 @@ func (o Options) judgeLogin(v *visit, welcome bool) []Finding {
 			"the slave does not take --delete-missing-args: %s", e.Text)}
 	case unknownOrDenied(e):
 		return []Finding{o.judgeRefusal(in, v, welcome, e)}
+	case e.Class == rsync.Auth && v.dest.PasswordFile != "" && o.Files.Password(v.dest.PasswordFile) != nil:
+		return []Finding{in.warn("mend the password file first", "cannot be tried without the password in %s", v.dest.PasswordFile)}
 	case e.Class == rsync.Auth:
 		return []Finding{in.fail("give both sides the same user and password: compare "+v.dest.PasswordFile+" with the slave's secrets file",
 			"%s does not take user %q with this password: %s", v.dest, v.dest.User, e.Text)}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,35 +134,72 @@ func TestColorIsOnlyAddedWhenAsked(t *testing.T) {
 	}
 }
 
-// Applying what unified shows to the old text gives the new one.
+// Applying what unified shows to the old text, by the line numbers of its hunks,
+// gives the new one.
 func TestUnified(t *testing.T) {
-	text := rapid.Custom(func(t *rapid.T) string {
-		return strings.Join(rapid.SliceOf(rapid.SampledFrom([]string{"a\n", "b\n", "c\n"})).Draw(t, "lines"), "")
-	})
+	line := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"})
+	text := rapid.Custom(func(t *rapid.T) []string { return rapid.SliceOfN(line, 0, 40).Draw(t, "lines") })
 	rapid.Check(t, func(t *rapid.T) {
 		before, after := text.Draw(t, "before"), text.Draw(t, "after")
-		var old, now []string
-		for _, l := range unified(before, after)[1:] {
-			if l[0] != '+' {
-				old = append(old, l[1:])
-			}
-			if l[0] != '-' {
-				now = append(now, l[1:])
-			}
+		if rapid.Bool().Draw(t, "similar") && len(before) > 0 {
+			at := rapid.IntRange(0, len(before)-1).Draw(t, "at")
+			after = slices.Concat(before[:at], []string{"new"}, before[min(len(before), at+1):])
 		}
-		hunk := func(ls []string) string { return strings.Join(append(ls, ""), "\n") }
-		if got := strings.Replace(before, hunk(old), hunk(now), 1); len(old) > 0 && !applies(before, after, hunk(old), hunk(now)) {
-			t.Fatalf("%q to %q shows %q, %q and gives %q", before, after, old, now, got)
+		shown := unified(strings.Join(append(before, ""), "\n"), strings.Join(append(after, ""), "\n"))
+		if got := patched(t, before, shown); !slices.Equal(got, after) {
+			t.Fatalf("%q to %q shows %q, which gives %q", before, after, shown, got)
 		}
 	})
 }
 
-// applies tries each place where the old side of the hunk stands.
-func applies(before, after, old, now string) bool {
-	for i := range len(before) {
-		if strings.HasPrefix(before[i:], old) && before[:i]+now+before[i+len(old):] == after {
-			return true
+// patched applies hunks.
+func patched(t *rapid.T, before, hunks []string) []string {
+	var out []string
+	done := 0
+	for _, l := range hunks {
+		if strings.HasPrefix(l, "@@") {
+			var at, n, to, m int
+			if _, err := fmt.Sscanf(l, "@@ -%d,%d +%d,%d @@", &at, &n, &to, &m); err != nil {
+				t.Fatalf("%q: %v", l, err)
+			}
+			if n > 0 {
+				at--
+			}
+			out, done = append(out, before[done:at]...), at
+			if m > 0 {
+				to--
+			}
+			if len(out) != to {
+				t.Fatalf("%q: %d lines stand before it", l, len(out))
+			}
+			continue
+		}
+		if l[0] != '+' {
+			if before[done] != l[1:] {
+				t.Fatalf("%q is not line %d of %q", l, done+1, before)
+			}
+			done++
+		}
+		if l[0] != '-' {
+			out = append(out, l[1:])
 		}
 	}
-	return before == after
+	return append(out, before[done:]...)
+}
+
+// What stays between two differences is not shown as changed.
+func TestUnifiedSparesWhatStays(t *testing.T) {
+	var before []string
+	for i := range 30 {
+		before = append(before, fmt.Sprint("line ", i))
+	}
+	after := slices.Concat(before[:4], []string{"new"}, before[4:])
+	after[25] = "other"
+	want := []string{
+		"@@ -2,6 +2,7 @@", " line 1", " line 2", " line 3", "+new", " line 4", " line 5", " line 6",
+		"@@ -22,7 +23,7 @@", " line 21", " line 22", " line 23", "-line 24", "+other", " line 25", " line 26", " line 27",
+	}
+	if got := unified(strings.Join(before, "\n"), strings.Join(after, "\n")); !slices.Equal(got, want) {
+		t.Fatalf("got\n%s", strings.Join(got, "\n"))
+	}
 }

@@ -1,9 +1,10 @@
 package provision
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -77,11 +78,15 @@ func (p printer) diff(d Diff) {
 	}
 }
 
-// diffText prints dicts as Ansible does, as sorted JSON.
+// diffText prints dicts as a line a key, so that only what differs is shown as such.
 func diffText(side any) string {
-	if s, ok := side.(string); ok {
-		return s
+	m, ok := side.(map[string]any)
+	if !ok {
+		return fmt.Sprint(side)
 	}
-	b, _ := json.MarshalIndent(side, "", "  ") // strings and numbers alone
-	return string(b)
+	var text strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		fmt.Fprintf(&text, "%s: %v\n", key, m[key])
+	}
+	return text.String()
 }

@@ -19,7 +19,7 @@ func unescape(s string) string {
 	for i := 0; i < len(s); i++ {
 		if c, ok := octal(s[i:]); ok {
 			b.WriteByte(c)
-			i += len(`\#ooo`) - 1
+			i += escapeLen - 1
 			continue
 		}
 		b.WriteByte(s[i])
@@ -27,8 +27,10 @@ func unescape(s string) string {
 	return b.String()
 }
 
+const escapeLen = len(`\#ooo`)
+
 func octal(s string) (byte, bool) {
-	if len(s) < 5 || s[0] != '\\' || s[1] != '#' {
+	if len(s) < escapeLen || s[0] != '\\' || s[1] != '#' {
 		return 0, false
 	}
 	n := 0
@@ -39,6 +41,27 @@ func octal(s string) (byte, bool) {
 		n = n*8 + int(d-'0')
 	}
 	return byte(n), n < 256
+}
+
+// spelled turns the escapes that together are a printable character beyond ASCII
+// back into it, so that people can read their own file names. All others stay.
+func spelled(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		var seq []byte
+		for c, ok := octal(s[i:]); ok && c >= utf8.RuneSelf && len(seq) < utf8.UTFMax && !utf8.FullRune(seq); {
+			seq = append(seq, c)
+			c, ok = octal(s[i+escapeLen*len(seq):])
+		}
+		if r, n := utf8.DecodeRune(seq); n == len(seq) && n > 1 && unicode.IsPrint(r) {
+			b.WriteRune(r)
+			i += escapeLen * n
+			continue
+		}
+		b.WriteByte(s[i])
+		i++
+	}
+	return b.String()
 }
 
 // parseName reads a name as rsync prints it below the transfer's root; "./"
@@ -59,7 +82,7 @@ func parseName(s string) (path tree.Path, dir, ok bool) {
 // printable makes text of a peer or of file names safe to show: one line, at
 // most limit bytes, nothing that steers a terminal.
 func printable(s string, limit int) string {
-	s = strings.TrimSpace(s)
+	s = strings.TrimSpace(spelled(s))
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\r' || r == '\t':

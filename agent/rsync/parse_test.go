@@ -418,6 +418,7 @@ func TestOlder(t *testing.T) {
 func TestPrintable(t *testing.T) {
 	for in, want := range map[string]string{
 		"a\nb\tc\x1b[1m\xff": "a b c?[1m?", "  x ": "x", "ä€": "ä€", "": "",
+		`"\#347\#233\#256/\#303\#244\#012b"`: `"目/ä\#012b"`, `\#377\#303x\#347\#233`: `\#377\#303x\#347\#233`, `\#134#347\#233\#256`: `\#134#347\#233\#256`,
 	} {
 		if got := printable(in, 100); got != want {
 			t.Errorf("%q: %q", in, got)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -41,7 +42,7 @@ func Probe(ctx context.Context, d Dest) (Greeting, error) {
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", d.Address())
 	if err != nil {
-		return Greeting{}, dialError(err)
+		return Greeting{}, dialError(d.Address(), err)
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
@@ -94,8 +95,8 @@ func readLine(in *bufio.Reader) (string, error) {
 }
 
 // dialError tells a closed port from a silent one: service or firewall.
-func dialError(err error) *Error {
-	e := &Error{Class: Transient, Code: -1, Err: err, Hint: "is the slave up, and does a firewall block the port?"}
+func dialError(address string, err error) *Error {
+	e := &Error{Class: Transient, Code: -1, Err: err, Text: "connect to " + address + ": " + bare(err).Error(), Hint: "is the slave up, and does a firewall block the port?"}
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
@@ -104,4 +105,19 @@ func dialError(err error) *Error {
 		e.Hint = "is the receiver running on the slave, on this port?"
 	}
 	return e
+}
+
+// bare is what the system or the resolver said, without Go's words around it.
+func bare(err error) error {
+	var dns *net.DNSError
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &dns):
+		return errors.New(dns.Err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return errors.New("no answer")
+	case errors.As(err, &errno):
+		return errno
+	}
+	return err
 }

@@ -131,10 +131,17 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if errors.Is(err, net.ErrClosed) || isDial(err) {
+	switch {
+	case errors.Is(err, net.ErrClosed), isDial(err):
 		return fmt.Errorf("connect to socket %s: %w: start it with \"agent run\"", c.socket, ErrNotRunning)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("connect to socket %s: %w: ask as root, or as the user whom the agent runs as", c.socket, os.ErrPermission)
 	}
-	return fmt.Errorf("ask agent on socket %s: %w", c.socket, err)
+	var request *url.Error
+	if errors.As(err, &request) { // its method and address are ours alone
+		err = request.Err
+	}
+	return fmt.Errorf("ask agent on socket %s: %w: look at its log, and ask again", c.socket, err)
 }
 
 // isDial reports whether err arose while connecting. No permission is another

@@ -2,8 +2,12 @@ package status
 
 import (
 	"errors"
+	"io"
 	"net"
+	"net/url"
+	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -38,5 +42,26 @@ func TestSocketOfAnotherAgent(t *testing.T) {
 	defer other.Close()
 	if _, err := Listen(socket); !errors.Is(err, ErrInUse) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What keeps a client from an answer is said without the words of HTTP, and with what
+// to do.
+func TestUnreachable(t *testing.T) {
+	c := NewClient("/run/x.sock")
+	dial := func(no syscall.Errno) error {
+		return &url.Error{Op: "Get", URL: "http://agent/status", Err: &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", no)}}
+	}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{dial(syscall.ENOENT), `connect to socket /run/x.sock: no agent is running: start it with "agent run"`},
+		{dial(syscall.EACCES), "connect to socket /run/x.sock: permission denied: ask as root, or as the user whom the agent runs as"},
+		{&url.Error{Op: "Get", URL: "http://agent/status", Err: io.EOF}, "ask agent on socket /run/x.sock: EOF: look at its log, and ask again"},
+	} {
+		if got := c.unreachable(t.Context(), tt.err); got.Error() != tt.want {
+			t.Errorf("%v: %v", tt.err, got)
+		}
 	}
 }

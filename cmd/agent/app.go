@@ -40,8 +40,9 @@ func newApp(s streams) *app {
 // command builds the whole tree of commands.
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "agent",
-		Short: "keep directory trees on many servers identical, in real time",
+		Use:     "agent",
+		Short:   "keep directory trees on many servers identical, in real time",
+		Version: versionLine(),
 		Long: "agent keeps directory trees on any number of slaves identical to the master's, in real time, over rsync.\n\n" +
 			"  on each slave:   agent init slave  --module www=/www/www --user repl --password-file FILE --allow MASTER\n" +
 			"  on the master:   agent init master --module www=/www/www --target s1=SLAVE --user repl --password-file FILE",
@@ -51,19 +52,40 @@ func (a *app) command() *cobra.Command {
 		Args:              cobra.NoArgs,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w: see \"%s --help\"", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(badFlag)
+	root.SetVersionTemplate("agent {{.Version}}\n")
 	a.globalFlags(root.PersistentFlags())
-	root.AddGroup(&cobra.Group{ID: "setup", Title: "Set up:"}, &cobra.Group{ID: "serve", Title: "Serve:"}, &cobra.Group{ID: "look", Title: "Look and act:"})
+	root.Flags().BoolP("version", "v", false, "print the version")
+	root.AddGroup(&cobra.Group{ID: "setup", Title: "Set up:"}, &cobra.Group{ID: "serve", Title: "Serve:"}, &cobra.Group{ID: "look", Title: "Look and act:"},
+		&cobra.Group{ID: "more", Title: "More:"})
 	root.AddCommand(a.group("setup", a.initCommand(), a.configCommand(), a.secretsCommand(), a.ansibleModuleCommand(), a.doctorCommand(), a.demoCommand())...)
 	root.AddCommand(a.group("serve", a.runCommand(), a.receiverCommand())...)
 	root.AddCommand(a.group("look", a.statusCommand(), a.syncCommand(), a.waitCommand(), a.verifyCommand(), a.approveCommand(),
 		a.explainCommand(), a.retryCommand(), a.pauseCommand(), a.resumeCommand())...)
-	root.AddCommand(a.versionCommand(), a.manCommand())
+	root.AddCommand(a.group("more", a.versionCommand())...)
+	root.AddCommand(a.manCommand())
+	cobraCommands(root)
 	noFreeArguments(root)
 	return root
+}
+
+// cobraCommands has the commands that cobra brings speak as ours do.
+func cobraCommands(root *cobra.Command) {
+	root.SetHelpCommandGroupID("more")
+	root.SetCompletionCommandGroupID("more")
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Short = "explain a command"
+		case "completion":
+			c.Short = "print what completes commands and names in bash, zsh, fish or powershell"
+			c.Example = "  source <(agent completion bash)                                  # in this shell\n" +
+				"  agent completion bash > /etc/bash_completion.d/agent             # in every one, with bash-completion\n" +
+				"  agent completion zsh > /usr/local/share/zsh/site-functions/_agent"
+		}
+	}
 }
 
 func (a *app) group(id string, cmds ...*cobra.Command) []*cobra.Command {
@@ -71,21 +93,6 @@ func (a *app) group(id string, cmds ...*cobra.Command) []*cobra.Command {
 		c.GroupID = id
 	}
 	return cmds
-}
-
-// noFreeArguments makes a stray word an error of usage, with its own code.
-func noFreeArguments(cmd *cobra.Command) {
-	if args := cmd.Args; args != nil {
-		cmd.Args = func(c *cobra.Command, words []string) error {
-			if err := args(c, words); err != nil {
-				return usage("%w: see \"%s --help\"", err, c.CommandPath())
-			}
-			return nil
-		}
-	}
-	for _, sub := range cmd.Commands() {
-		noFreeArguments(sub)
-	}
 }
 
 func (a *app) globalFlags(f *pflag.FlagSet) {
@@ -122,7 +129,7 @@ func (a *app) checkLevel() error {
 func (a *app) fromEnvironment(flags *pflag.FlagSet) error {
 	var bad error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || !a.env.IsSet(f.Name) || f.Name == "help" {
+		if f.Changed || !a.env.IsSet(f.Name) || f.Name == "help" || f.Name == "version" {
 			return
 		}
 		values := []string{a.env.GetString(f.Name)}
@@ -168,10 +175,27 @@ func (a *app) file(role config.Role) string {
 	return config.DefaultPaths(role, "").Config
 }
 
+// readMaster reads the master's configuration. On a slave the error says that it
+// is one, rather than that a file is to be written.
+func (a *app) readMaster() (*config.Master, error) {
+	file := a.file(config.RoleMaster)
+	c, err := config.ReadMaster(file)
+	slaves := filepath.Join(filepath.Dir(file), filepath.Base(config.DefaultPaths(config.RoleSlave, "").Config))
+	if err == nil || !exists(slaves) || exists(file) && file != slaves {
+		return c, err
+	}
+	return nil, usage("%s makes this host a slave: ask on the master, or ask \"agent doctor\" about this host", slaves)
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
 // master reads the master's configuration, with the environment over it, and
 // checks it against this host.
 func (a *app) master() (*config.Master, error) {
-	c, err := config.ReadMaster(a.file(config.RoleMaster))
+	c, err := a.readMaster()
 	if err != nil {
 		return nil, err
 	}
@@ -204,17 +228,14 @@ func checkScope(c *config.Master, s status.Scope) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range modules {
-		for _, t := range m.Targets {
-			if s.Holds(m.Name, t.Name) {
-				return nil
-			}
-		}
+	n := configuredNames(modules)
+	if err := n.check(s); err != nil {
+		return err
 	}
-	if s == (status.Scope{}) {
+	if len(n.targets(s.Module)) == 0 {
 		return usage("no module has a target: there is nothing to compare or send")
 	}
-	return usage("nothing is called --module %q --target %q: \"agent config show\" lists what there is", s.Module, s.Target)
+	return nil
 }
 
 // logger writes to standard error. Daemons tell their transitions; other
@@ -246,10 +267,11 @@ func withoutTime(groups []string, attr slog.Attr) slog.Attr {
 
 // color reports whether w is a terminal that may be coloured.
 func (a *app) color(w io.Writer) bool {
+	return !a.noColor && os.Getenv("NO_COLOR") == "" && a.terminal(w)
+}
+
+// terminal reports whether w is a terminal that takes more than plain text.
+func (a *app) terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok || a.noColor || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && os.Getenv("TERM") != "dumb" && isTerminal(f)
 }

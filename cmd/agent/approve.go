@@ -14,6 +14,9 @@ import (
 	"syncagent/agent/status"
 )
 
+// heldLines is how many deletes of a target are listed for people.
+const heldLines = 20
+
 type approveOptions struct {
 	status.Scope
 	dryRun, yes bool
@@ -24,16 +27,15 @@ func (a *app) approveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "approve",
 		Short: "let go what a guard holds back",
-		Long: "Shows the deletes that are held and the source directories that changed, and accepts exactly what it showed.\n" +
-			"On a terminal it asks first. An approval that cannot be carried out ends after an hour.\n\n" +
+		Long: "Shows the deletes that are held, of many the first twenty, and the source directories that changed, and accepts\n" +
+			"exactly what was held then. On a terminal it asks first. An approval that cannot be carried out ends after an hour.\n\n" +
 			"Exit status: 0 accepted, or nothing is held; 1 failed, or something else is held by now; 3 with --dry-run:\n" +
 			"something is held.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.approve(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Module, "module", "", "only the module `NAME`")
-	f.StringVar(&o.Target, "target", "", "only the target `NAME`")
+	a.scopeFlags(cmd, &o.Scope)
 	f.BoolVar(&o.dryRun, "dry-run", false, "only show what is held")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	return cmd
@@ -47,6 +49,11 @@ func (a *app) approve(ctx context.Context, o approveOptions) error {
 	held, err := client.Held(ctx, o.Scope)
 	if err != nil {
 		return err
+	}
+	if len(held) == 0 {
+		if err := a.checkNames(ctx, client, o.Scope); err != nil {
+			return err
+		}
 	}
 	if err := a.showHeld(held); err != nil {
 		return err
@@ -79,11 +86,14 @@ func (a *app) showHeld(held []status.Held) error {
 			name += " on " + h.Target
 		}
 		fmt.Fprintf(a.out, "%s: %s\n", name, h.Reason)
-		for _, p := range h.Paths {
+		for _, p := range h.Paths[:min(len(h.Paths), heldLines)] {
 			fmt.Fprintf(a.out, "  delete %q\n", p.Name)
 		}
+		if more := len(h.Paths) - heldLines; more > 0 {
+			fmt.Fprintf(a.out, "  ... and %d more: \"agent approve --dry-run --output json\" names them\n", more)
+		}
 		if h.Count > 0 {
-			fmt.Fprintf(a.out, "  %d entries in all\n", h.Count)
+			fmt.Fprintf(a.out, "  %s in all\n", counted(h.Count, "entry", "entries"))
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"syncagent/agent"
 	"syncagent/agent/config"
 	"syncagent/secrets"
 )
@@ -43,7 +44,11 @@ type encoder interface {
 // either reads the file as the role it is for: told by its name, which is fixed
 // for a host's own files.
 func (a *app) either() (encoder, error) {
-	if a.configFile != "" && filepath.Base(a.configFile) == "receiver.yaml" {
+	slaves := filepath.Base(a.configFile) == "receiver.yaml"
+	if a.configFile == "" {
+		slaves = !exists(a.file(config.RoleMaster)) && exists(a.file(config.RoleSlave))
+	}
+	if slaves {
 		return a.receiver(secrets.Secret{})
 	}
 	c, err := a.master()
@@ -57,8 +62,14 @@ func (a *app) either() (encoder, error) {
 }
 
 func (a *app) validateConfig() error {
-	if _, err := a.either(); err != nil {
+	c, err := a.either()
+	if err != nil {
 		return err
+	}
+	if m, ok := c.(*config.Master); ok {
+		for _, w := range agent.SourceWarnings(m) {
+			fmt.Fprintf(a.err, "warning: %s\n", w)
+		}
 	}
 	fmt.Fprintln(a.out, "valid")
 	return nil

@@ -18,7 +18,8 @@ func (a *app) explainCommand() *cobra.Command {
 		Short: "say what becomes of a path, and why",
 		Long: "Tells which module holds PATH and which rule decides about it, whether its changes are noticed and by what, and where it\n" +
 			"stands on each slave: confirmed, dirty (to be sent), sending, failing, held (a delete that waits for approval), or\n" +
-			"sweep (only the comparison that is due can tell); and what was last tried with it there, with rsync's words. PATH is absolute, or relative to a module's directory.\n\n" +
+			"sweep (only the comparison that is due can tell); and what was last tried with it there, with rsync's words.\n" +
+			"PATH is absolute, or relative to a module's directory.\n\n" +
 			"Exit status: 0 answered; 1 failed, no agent runs, or no module holds PATH; 2 wrong usage.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -26,8 +27,7 @@ func (a *app) explainCommand() *cobra.Command {
 			return a.explain(cmd.Context(), req)
 		},
 	}
-	cmd.Flags().StringVar(&req.Module, "module", "", "only the module `NAME`")
-	cmd.Flags().StringVar(&req.Target, "target", "", "only the target `NAME`")
+	a.scopeFlags(cmd, &req.Scope)
 	return cmd
 }
 
@@ -38,7 +38,7 @@ func (a *app) explain(ctx context.Context, req status.ExplainRequest) error {
 	}
 	list, err := client.Explain(ctx, req)
 	if err != nil {
-		return unknownNames(err, req.Scope)
+		return unknownNames(ctx, client, err, req.Scope)
 	}
 	if a.output == "json" {
 		return json.NewEncoder(a.out).Encode(list)
@@ -50,7 +50,7 @@ func (a *app) explain(ctx context.Context, req status.ExplainRequest) error {
 }
 
 func explainText(w io.Writer, e status.Explanation) {
-	fmt.Fprintf(w, "%s: %q is a %s here\n", e.Module, e.Path.Name, e.Entry)
+	fmt.Fprintf(w, "%s: %q %s\n", e.Module, e.Path.Name, whatIsHere(e.Entry))
 	switch {
 	case e.Rule == "":
 		fmt.Fprintln(w, "  rule:    none matches, so it is replicated")
@@ -76,10 +76,17 @@ func explainText(w io.Writer, e status.Explanation) {
 	for _, t := range e.Targets {
 		fmt.Fprintf(w, "  on %s: %s, target is %s\n", t.Name, t.Where, t.State)
 		if t.Error != "" {
-			fmt.Fprintf(w, "    %s, %d tries, next at %s: %s\n", t.Class, t.Tries, stamp(t.Next), t.Error)
+			fmt.Fprintf(w, "    %s, %s, next at %s: %s\n", t.Class, counted(t.Tries, "try", "tries"), stamp(t.Next), t.Error)
 		}
 		fmt.Fprintf(w, "    %s\n", lastAttempt(e, t))
 	}
+}
+
+func whatIsHere(entry string) string {
+	if entry == "missing" {
+		return "is not there"
+	}
+	return "is a " + entry + " here"
 }
 
 // lastAttempt is one line about what was last tried.

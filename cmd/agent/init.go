@@ -335,13 +335,13 @@ func problemOf(err error) provision.Problem {
 	return provision.Problem{Code: provision.CodeFailed, Message: err.Error()}
 }
 
-// pairs splits NAME=VALUE words.
+// pairs splits NAME=VALUE words, of modules and targets.
 func pairs(flag string, words []string) (map[string]string, error) {
 	m := map[string]string{}
 	for _, w := range words {
 		name, value, ok := strings.Cut(w, "=")
 		if !ok || name == "" || value == "" {
-			return nil, usage("--%s %q: write NAME=VALUE", flag, w)
+			return nil, usage("--%s %q: write %s", flag, w, map[string]string{"module": "NAME=PATH, as in www=/www/www", "target": "NAME=HOST, as in s1=192.168.1.168"}[flag])
 		}
 		if _, twice := m[name]; twice {
 			return nil, usage("--%s %s: given twice: give each name once", flag, name)

@@ -33,8 +33,7 @@ func (a *app) pausing(name, short, long string, paused bool) *cobra.Command {
 			return a.setPaused(cmd.Context(), status.PauseRequest{Scope: s, Paused: paused})
 		},
 	}
-	cmd.Flags().StringVar(&s.Module, "module", "", "only the module `NAME`")
-	cmd.Flags().StringVar(&s.Target, "target", "", "only the target `NAME`")
+	a.scopeFlags(cmd, &s)
 	return cmd
 }
 
@@ -45,7 +44,7 @@ func (a *app) setPaused(ctx context.Context, req status.PauseRequest) error {
 	}
 	list, err := client.Pause(ctx, req)
 	if err != nil {
-		return unknownNames(err, req.Scope)
+		return unknownNames(ctx, client, err, req.Scope)
 	}
 	return a.showChanged(list)
 }

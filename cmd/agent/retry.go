@@ -27,8 +27,7 @@ func (a *app) retryCommand() *cobra.Command {
 			return a.retry(cmd.Context(), req)
 		},
 	}
-	cmd.Flags().StringVar(&req.Module, "module", "", "only the module `NAME`")
-	cmd.Flags().StringVar(&req.Target, "target", "", "only the target `NAME`")
+	a.scopeFlags(cmd, &req.Scope)
 	return cmd
 }
 
@@ -39,13 +38,35 @@ func (a *app) retry(ctx context.Context, req status.RetryRequest) error {
 	}
 	list, err := client.Retry(ctx, req)
 	if err != nil {
-		return unknownNames(err, req.Scope)
+		return unknownNames(ctx, client, err, req.Scope)
 	}
 	if a.output == "json" {
 		return json.NewEncoder(a.out).Encode(list)
 	}
 	for _, c := range list {
-		fmt.Fprintf(a.out, "%s on %s: %d paths are tried again\n", c.Module, c.Target, c.Paths)
+		if c.Paths > 0 {
+			fmt.Fprintf(a.out, "%s on %s: %s tried again\n", c.Module, c.Target, counted(c.Paths, "path is", "paths are"))
+		}
 	}
-	return nil
+	return a.nothingFails(list)
+}
+
+// nothingFails says so for people, who would wonder at an empty answer. A slave that
+// took nothing is tried all the same.
+func (a *app) nothingFails(list []status.Changed) error {
+	for _, c := range list {
+		if c.Paths > 0 {
+			return nil
+		}
+	}
+	_, err := fmt.Fprintln(a.out, "no path fails; a slave that takes nothing is tried again now: see \"agent status\"")
+	return err
+}
+
+// counted is a number with its word.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

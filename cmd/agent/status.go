@@ -1,33 +1,49 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"syncagent/agent/config"
 	"syncagent/agent/status"
 )
 
+type statusOptions struct {
+	status.Scope
+	exitCode, failing, watch bool
+}
+
 func (a *app) statusCommand() *cobra.Command {
-	var exitCode, failing bool
+	var o statusOptions
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "show what is replicated, where it stands and what keeps it",
-		Long:  "Asks the running agent.\n\nExit status: 0 it answered; 1 it did not; 3 with --exit-code: a target is behind.",
-		Args:  cobra.NoArgs,
+		Long: "Asks the running agent, and prints a line a target and a note for whatever one should know.\n\n" +
+			"Exit status: 0 it answered; 1 it did not; 3 with --exit-code: a target is behind.",
+		Args: cobra.NoArgs,
+		Example: "  agent status --watch\n" +
+			"  agent status --module www --failing\n" +
+			"  agent status --output json | jq '.modules[] | {name, targets: [.targets[] | {name, state, lag_seconds}]}'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.showStatus(cmd.Context(), exitCode, failing)
+			if o.watch {
+				return a.watchStatus(cmd.Context(), o)
+			}
+			return a.showStatus(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit 3 when a target is behind")
-	cmd.Flags().BoolVar(&failing, "failing", false, "list the paths that a target does not take")
+	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit 3 when a target is behind")
+	cmd.Flags().BoolVar(&o.failing, "failing", false, "list the paths that a target does not take")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "show it again every second, until Ctrl-C")
+	a.scopeFlags(cmd, &o.Scope)
 	return cmd
 }
 
@@ -37,14 +53,14 @@ func (a *app) client() (*status.Client, error) {
 	if a.env.IsSet("socket") {
 		return status.NewClient(a.env.GetString("socket")), nil
 	}
-	c, err := config.ReadMaster(a.file(config.RoleMaster))
+	c, err := a.readMaster()
 	if err != nil {
 		return nil, err
 	}
 	return status.NewClient(c.Socket), nil
 }
 
-func (a *app) showStatus(ctx context.Context, exitCode, failing bool) error {
+func (a *app) showStatus(ctx context.Context, o statusOptions) error {
 	client, err := a.client()
 	if err != nil {
 		return err
@@ -53,21 +69,75 @@ func (a *app) showStatus(ctx context.Context, exitCode, failing bool) error {
 	if err != nil {
 		return err
 	}
+	if err := namesOf(snap).check(o.Scope); err != nil {
+		return err
+	}
+	snap = within(snap, o.Scope)
+	var text bytes.Buffer // written at once, so that --watch does not flicker
 	switch {
 	case a.output == "json":
-		err = json.NewEncoder(a.out).Encode(snap)
-	case failing:
-		err = failingTable(a.out, snap)
+		err = json.NewEncoder(&text).Encode(snap)
+	case o.failing:
+		err = failingTable(&text, snap)
 	default:
-		err = statusTable(a.out, snap, time.Now(), a.color(a.out))
+		err = statusTable(&text, snap, time.Now(), a.color(a.out))
 	}
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
-	if exitCode && behind(snap) {
+	if o.watch && a.output == "text" && a.terminal(a.out) {
+		fmt.Fprint(a.out, clearScreen)
+	}
+	if _, err := text.WriteTo(a.out); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	if o.exitCode && behind(snap) {
 		return quiet(exitBehind)
 	}
 	return nil
+}
+
+// clearScreen moves a terminal's cursor home and clears what is below it (ECMA-48).
+const clearScreen = "\x1b[H\x1b[2J"
+
+// watchStatus shows the status until it is interrupted. Once it was there, an agent
+// that is restarted does not end it.
+func (a *app) watchStatus(ctx context.Context, o statusOptions) error {
+	o.exitCode = false // it would end at the first change
+	if err := a.showStatus(ctx, o); err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := a.showStatus(ctx, o); err != nil && ctx.Err() == nil {
+			if !errors.Is(err, status.ErrNotRunning) {
+				return err
+			}
+			fmt.Fprintf(a.err, "agent: %s\n", err)
+		}
+	}
+}
+
+// within leaves what the scope names.
+func within(s status.Snapshot, scope status.Scope) status.Snapshot {
+	if scope == (status.Scope{}) {
+		return s
+	}
+	var modules []status.Module
+	for _, m := range s.Modules {
+		m.Targets = slices.DeleteFunc(slices.Clone(m.Targets), func(t status.Target) bool { return !scope.Holds(m.Name, t.Name) })
+		if len(m.Targets) > 0 || scope.Target == "" && scope.Module == m.Name {
+			modules = append(modules, m)
+		}
+	}
+	s.Modules = modules
+	return s
 }
 
 func behind(s status.Snapshot) bool {
@@ -167,10 +237,17 @@ func targetNotes(m status.Module, t status.Target) []string {
 }
 
 func howFar(s status.Sweep) string {
+	if s.Entries == 0 || s.ETASeconds == 0 { // too early to tell
+		return fmt.Sprintf("%d of %d entries", s.Entries, s.Of)
+	}
 	return fmt.Sprintf("%d of %d entries, about %s to go", s.Entries, s.Of, time.Duration(s.ETASeconds)*time.Second)
 }
 
 func failingTable(w io.Writer, s status.Snapshot) error {
+	if !anyFailing(s) {
+		_, err := fmt.Fprintln(w, "no path fails")
+		return err
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "MODULE\tTARGET\tPATH\tCLASS\tSINCE\tTRIES\tNEXT TRY\tRSYNC SAYS")
 	for _, m := range s.Modules {
@@ -182,6 +259,17 @@ func failingTable(w io.Writer, s status.Snapshot) error {
 		}
 	}
 	return tw.Flush()
+}
+
+func anyFailing(s status.Snapshot) bool {
+	for _, m := range s.Modules {
+		for _, t := range m.Targets {
+			if len(t.FailingPaths) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func stamp(t status.Time) string {

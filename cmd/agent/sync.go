@@ -30,8 +30,7 @@ func (a *app) syncCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Module, "module", "", "only the module `NAME`")
-	f.StringVar(&o.Target, "target", "", "only the target `NAME`")
+	a.scopeFlags(cmd, &o.Scope)
 	f.BoolVar(&o.DryRun, "dry-run", false, "only list what differs")
 	f.DurationVar(&o.timeout, "timeout", 0, "give up after `TIME`, e.g. 10m; the agent goes on")
 	return cmd

@@ -31,8 +31,7 @@ func (a *app) verifyCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.verify(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Module, "module", "", "only the module `NAME`")
-	f.StringVar(&o.Target, "target", "", "only the target `NAME`")
+	a.scopeFlags(cmd, &o.Scope)
 	f.BoolVar(&o.checksum, "checksum", false, "read every byte")
 	f.BoolVar(&o.repair, "repair", false, "make equal what differs")
 	return cmd

@@ -19,11 +19,14 @@ func (a *app) versionCommand() *cobra.Command {
 			if a.output == "json" {
 				return json.NewEncoder(a.out).Encode(map[string]string{"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
 			}
-			_, err := fmt.Fprintf(a.out, "agent %s %s/%s\n", version, runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(a.out, "agent %s\n", versionLine())
 			return err
 		},
 	}
 }
+
+// versionLine is the version and what the program was built for.
+func versionLine() string { return version + " " + runtime.GOOS + "/" + runtime.GOARCH }
 
 // manCommand writes the man pages that packages and "make gen" ship.
 func (a *app) manCommand() *cobra.Command {

@@ -35,6 +35,7 @@ func (a *app) waitCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.Module, "module", "", "only the module `NAME`")
 	f.StringVar(&o.Target, "target", "all", "only the target `NAME`; all is every one")
+	a.completeScope(cmd, &o.Scope)
 	f.DurationVar(&o.timeout, "timeout", 0, "give up after `TIME`, e.g. 10m")
 	return cmd
 }
@@ -60,7 +61,7 @@ func (a *app) wait(ctx context.Context, o waitOptions) error {
 		w.report(missing)
 		return &exitError{exitTimeout, fmt.Errorf("not everything arrived within %s: see \"agent status\"", o.timeout)}
 	case err != nil:
-		return unknownNames(err, o.Scope)
+		return unknownNames(ctx, client, err, o.Scope)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case len(missing) > 0: // a target was removed, or the agent ended
@@ -107,15 +108,4 @@ func (w *waiting) report(names []string) {
 			fmt.Fprintf(w.out, "%s: missing: %s\n", name, u.Waiting)
 		}
 	}
-}
-
-// unknownNames makes names that nothing has an error of usage.
-func unknownNames(err error, s status.Scope) error {
-	if errors.Is(err, status.ErrUnknown) {
-		if s == (status.Scope{}) {
-			return usage("no module has a target: there is nothing to wait for, look at its hooks with \"agent status --output json\"")
-		}
-		return usage("nothing is called --module %q --target %q: \"agent status\" lists what there is", s.Module, s.Target)
-	}
-	return err
 }
