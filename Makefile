@@ -47,7 +47,7 @@ fmt: ## format the code
 	$(GO) tool gofumpt -w .
 
 ansible: ## the collection on real hosts, booted for it: needs root (RUN=TestRotation, TIMES=1)
-	@.ci/need ansible-playbook=ansible-core ansible-lint yamllint systemd-nspawn=systemd-container mmdebstrap ip=iproute2 ssh-keygen=openssh-client
+	@.ci/need ansible-playbook=ansible-core ansible-lint yamllint systemd-nspawn=systemd-container mmdebstrap ip=iproute2 ssh-keygen=openssh-client strace python3
 	AGENT_LAB=1 AGENT_LAB_TIMES=$(TIMES) $(GO) test ./cmd/lab ./roles -count=1 -v -timeout 90m $(if $(RUN),-run '$(RUN)')
 
 check: lint race gen ansible ## everything, and generated files are current

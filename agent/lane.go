@@ -169,7 +169,7 @@ func (r *Replica) carry(ctx context.Context) error {
 		if r.slots.Acquire(ctx) != nil {
 			return nil
 		}
-		if _, some, _ := r.due(r.bulk, time.Now()); some { // not paused meanwhile
+		if wait, some, _ := r.due(r.bulk, time.Now()); some && wait <= 0 { // not paused meanwhile
 			r.step(ctx, r.bulk)
 		}
 		r.slots.Release()

@@ -20,7 +20,9 @@ func (m *Master) Pause(req status.PauseRequest) []status.Changed {
 	list := []status.Changed{}
 	for _, r := range m.inScope(req.Scope) {
 		c := status.Changed{Module: r.module.Name, Target: r.target.Name}
-		if err := r.Pause(req.Paused); err != nil {
+		if req.Until != nil {
+			r.Hold(*req.Until)
+		} else if err := r.Pause(req.Paused); err != nil {
 			c.Error = err.Error()
 		}
 		r.mu.Lock()
@@ -52,6 +54,9 @@ func (r *Replica) SetPaused(paused bool) error {
 	r.mu.Lock()
 	changed := r.paused != paused
 	r.paused = paused
+	if !paused {
+		r.holdUntil = time.Time{}
+	}
 	r.tellChange()
 	r.mu.Unlock()
 	switch {
@@ -60,10 +65,37 @@ func (r *Replica) SetPaused(paused bool) error {
 	case changed:
 		r.log.Info("target goes on after a pause")
 	}
+	r.reconsider()
+	return r.pauses.SetPaused(r.module.Name, r.target.Name, paused)
+}
+
+// Hold has the replica send nothing until then, or until the agent ends: who asked
+// may die before it lets go, and nobody would look for a pause it left. A time in
+// the past ends it, and leaves the user's own pause alone.
+func (r *Replica) Hold(until time.Time) {
+	r.mu.Lock()
+	r.holdUntil = until
+	r.tellChange()
+	r.mu.Unlock()
+	r.log.Info("target is held", "until", until)
+	r.reconsider()
+}
+
+// reconsider has every loop look again at what it may send.
+func (r *Replica) reconsider() {
 	poke(r.wake)
 	poke(r.bulk.wake)
 	poke(r.sweepUp)
-	return r.pauses.SetPaused(r.module.Name, r.target.Name, paused)
+}
+
+// still reports whether nothing is sent now, and for how long if that ends by
+// itself. Needs the lock.
+func (r *Replica) still(now time.Time) (wait time.Duration, still bool) {
+	if r.paused {
+		return 0, true
+	}
+	wait = r.holdUntil.Sub(now)
+	return max(0, wait), wait > 0
 }
 
 // restorePause takes up the user's word, which stands whatever became of the journal

@@ -80,34 +80,35 @@ type Replica struct {
 	begun   chan struct{} // closed when the journal is read
 	ended   chan struct{} // closed at the end of Run
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed and renewed at each change that a waiter may care for
-	*lane                  // the live one
-	bulk     *lane
-	owed     bool               // the live lane goes first: it had to wait for the bulk lane
-	heavy    int                // entries from which on a subtree is the bulk lane's
-	surplus  map[tree.Path]bool // seen on the slave alone and to be looked at, a portion a batch
-	pushes   int64              // begun so far
-	retries  map[tree.Path]*retry
-	gate     *gate
-	links    *links
-	hot      *hot
-	moves    moves
-	linksAt  time.Time // when a sweep shall look for what the last one did not see; zero for never
-	outage   outage
-	paused   bool  // by the user
-	cut      bool  // a run was cut off since the last sweep began
-	closed   bool  // it runs no more: what is saved now is all there is
-	tried    int64 // times the target as a whole was found not to take changes
-	sweeps   sweepState
-	seen     atomic.Int64 // entries that the running sweep has compared
-	remote   remote
-	instance instance  // of the daemon that was last asked
-	another  time.Time // when it was found to be another one; zero for never
-	unsure   unsure
-	written  written
-	attempts *attempts
-	counts   counters
+	mu        sync.Mutex
+	changed   chan struct{} // closed and renewed at each change that a waiter may care for
+	*lane                   // the live one
+	bulk      *lane
+	owed      bool               // the live lane goes first: it had to wait for the bulk lane
+	heavy     int                // entries from which on a subtree is the bulk lane's
+	surplus   map[tree.Path]bool // seen on the slave alone and to be looked at, a portion a batch
+	pushes    int64              // begun so far
+	retries   map[tree.Path]*retry
+	gate      *gate
+	links     *links
+	hot       *hot
+	moves     moves
+	linksAt   time.Time // when a sweep shall look for what the last one did not see; zero for never
+	outage    outage
+	paused    bool      // by the user
+	holdUntil time.Time // nothing is sent before
+	cut       bool      // a run was cut off since the last sweep began
+	closed    bool      // it runs no more: what is saved now is all there is
+	tried     int64     // times the target as a whole was found not to take changes
+	sweeps    sweepState
+	seen      atomic.Int64 // entries that the running sweep has compared
+	remote    remote
+	instance  instance  // of the daemon that was last asked
+	another   time.Time // when it was found to be another one; zero for never
+	unsure    unsure
+	written   written
+	attempts  *attempts
+	counts    counters
 }
 
 // outage is why the whole target does not take anything at present.
@@ -307,8 +308,9 @@ func (r *Replica) clean() bool {
 }
 
 func (r *Replica) state(now time.Time) status.State {
+	_, still := r.still(now)
 	switch {
-	case r.paused && r.flight.marks+r.bulk.flight.marks == 0 && !r.sweeps.running:
+	case still && r.flight.marks+r.bulk.flight.marks == 0 && !r.sweeps.running:
 		return status.Paused
 	case r.outage.err != nil && r.outage.blocked:
 		return status.Blocked

@@ -84,8 +84,8 @@ func (r *Replica) settle(ctx context.Context, l *lane) bool {
 func (r *Replica) due(l *lane, now time.Time) (wait time.Duration, some, burst bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.paused {
-		return 0, false, false
+	if wait, still := r.still(now); still {
+		return wait, wait > 0, false
 	}
 	var next time.Time
 	if l == r.bulk {

@@ -90,8 +90,8 @@ func (r *Replica) sweeper(ctx context.Context) error {
 func (r *Replica) sweepDue(now time.Time) (wait time.Duration, some bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.paused {
-		return 0, false
+	if wait, still := r.still(now); still {
+		return wait, wait > 0
 	}
 	if !r.sweeps.wanted {
 		if r.linksAt.IsZero() {
@@ -109,7 +109,7 @@ func (r *Replica) sweep(ctx context.Context) {
 		return
 	}
 	defer release()
-	if _, some := r.sweepDue(time.Now()); !some {
+	if wait, some := r.sweepDue(time.Now()); !some || wait > 0 {
 		return // paused while it waited for its place
 	}
 	checksum := r.sweepStart()

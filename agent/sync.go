@@ -82,11 +82,12 @@ func (r *Replica) syncState(tried, sweeps int64) status.SyncUpdate {
 	swept := r.sweeps.done > sweeps && !r.sweeps.wanted && !r.sweeps.running
 	settled := r.marked() == 0 && len(r.retries) == r.failingCount() && !r.againSoon(time.Now())
 	down := r.outage.err != nil && r.tried > tried
-	u.Done = swept && settled || down || r.paused
+	_, still := r.still(time.Now())
+	u.Done = swept && settled || down || still
 	if u.Done {
 		u.Error, _ = r.lastError()
 	}
-	if r.paused {
+	if still {
 		u.Error, u.Equal = "it is paused: \"agent resume\" lets it go on", false
 	}
 	return u

@@ -170,9 +170,10 @@ func (r *Replica) waitState(at time.Time) status.WaitUpdate {
 	oldest := r.oldest()
 	late := !oldest.IsZero() && !oldest.After(at)
 	u.Done = !late && u.Held == 0
+	_, still := r.still(now)
 	switch {
 	case u.Done:
-	case r.paused:
+	case still:
 		u.Waiting = "the target is paused: \"agent resume\" lets it go on"
 	case r.outage.err != nil:
 		u.Waiting = r.outage.err.Error()

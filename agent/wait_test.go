@@ -213,6 +213,46 @@ func TestPauseSendsNothingAndSurvives(t *testing.T) {
 	})
 }
 
+// A hold sends nothing, ends by itself, and neither needs nor ends the user's pause.
+func TestHoldEndsByItself(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.swept(1)
+		b.start()
+		synctest.Wait()
+		b.Hold(time.Now().Add(time.Hour))
+		b.write("f", "1")
+		b.Mark("f", tree.Content, false)
+		b.RequestSweep(false)
+		time.Sleep(time.Hour - time.Second)
+		if s := b.snapshot("", false); s.State != status.Paused || s.Pending != 1 || len(b.batches())+b.sweepsSeen() > 0 {
+			t.Errorf("held: %+v, %d sweeps", s, b.sweepsSeen())
+		}
+		time.Sleep(time.Minute)
+		b.equal()
+		b.must(b.SetPaused(true))
+		b.Hold(time.Now().Add(time.Hour))
+		b.Hold(time.Now())
+		if s := b.snapshot("", false); s.State != status.Paused {
+			t.Errorf("the hold took the pause along: %+v", s)
+		}
+		b.Hold(time.Now().Add(time.Hour))
+		b.must(b.SetPaused(false))
+		b.write("g", "1")
+		b.Mark("g", tree.Content, false)
+		time.Sleep(time.Minute)
+		b.equal()
+		b.Hold(time.Now().Add(time.Hour))
+		b.stop()
+		b.renew()
+		b.start()
+		time.Sleep(time.Minute)
+		if s := b.snapshot("", false); s.State != status.Idle {
+			t.Errorf("started again: %+v", s)
+		}
+	})
+}
+
 // A pause that cannot be written holds, and says that it would end with the agent.
 func TestPauseSaysWhenItWouldNotLast(t *testing.T) {
 	b := newRig(t, nil)

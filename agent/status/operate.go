@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 )
 
 // ErrUnknown is wrapped when nothing has the names of a request.
@@ -28,6 +29,9 @@ type WaitUpdate struct {
 type PauseRequest struct {
 	Scope
 	Paused bool `json:"paused"`
+	// Until has nothing sent before that time, or before the agent ends. It ends by
+	// itself; a time in the past ends it at once. Paused then says nothing.
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // RetryRequest has failing paths tried at once: all, or those at and below a path,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,9 @@ import (
 func (a *app) pauseCommand() *cobra.Command {
 	return a.pausing("pause", "send nothing for now, and keep what changes",
 		"What changes meanwhile is kept, over restarts too, and sent after \"agent resume\". A run that is under way ends first:\n"+
-			"status then says paused. Nothing is swept either.", true)
+			"status then says paused. Nothing is swept either.\n\n"+
+			"With --for it ends by itself, at the latest when the agent does, and what works on a slave for a while need not fear to leave it\n"+
+			"paused: \"agent pause --target s1 --for 10m\" before, \"agent pause --target s1 --for 0s\" after. A pause without --for stays.", true)
 }
 
 func (a *app) resumeCommand() *cobra.Command {
@@ -23,6 +26,7 @@ func (a *app) resumeCommand() *cobra.Command {
 
 func (a *app) pausing(name, short, long string, paused bool) *cobra.Command {
 	var s status.Scope
+	var limit time.Duration
 	cmd := &cobra.Command{
 		Use:   name,
 		Short: short,
@@ -30,10 +34,18 @@ func (a *app) pausing(name, short, long string, paused bool) *cobra.Command {
 			"2 wrong usage.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.setPaused(cmd.Context(), status.PauseRequest{Scope: s, Paused: paused})
+			req := status.PauseRequest{Scope: s, Paused: paused}
+			if cmd.Flags().Changed("for") {
+				until := time.Now().Add(limit)
+				req.Until = &until
+			}
+			return a.setPaused(cmd.Context(), req)
 		},
 	}
 	a.scopeFlags(cmd, &s)
+	if paused {
+		cmd.Flags().DurationVar(&limit, "for", 0, "only for `DURATION`, such as 10m; 0s ends such a pause")
+	}
 	return cmd
 }
 

@@ -2,8 +2,10 @@ package lab
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,9 +25,27 @@ func otherProgram(t *testing.T, change string) {
 
 const fromBin2 = "    agent_install_source: \"{{ inventory_dir }}/bin2\"\n"
 
-// TestUpgrade: host by host, with pushes going on; the first that does not come
-// back stops it, and running it again goes on from there.
+// TestUpgrade: host by host, under a stream of pushes, none of which fails.
 func TestUpgrade(t *testing.T) {
+	converged(t)
+	otherProgram(t, "new")
+	running, p, since := pids(t), push(t), now(t)
+	play(t, inventory{extra: fromBin2}, "upgrade").ok(t)
+	if now := pids(t); now == running {
+		t.Error("the old program still runs")
+	}
+	play(t, inventory{extra: fromBin2}, "upgrade").nothing(t)
+	p.end(t, since)
+	for _, name := range []string{"m1", "s1", "s2", "s3"} {
+		if sum := onHost(t, name, "tail", "-c", "3", "/usr/local/bin/agent"); sum != "new" {
+			t.Errorf("%s has the old program", name)
+		}
+	}
+}
+
+// TestUpgradeStops: the first host that does not come back stops it, nobody after
+// it is touched, and running it again goes on from there.
+func TestUpgradeStops(t *testing.T) {
 	converged(t)
 	otherProgram(t, "new")
 	before, p, since := manifests(t), push(t), now(t)
@@ -38,8 +58,8 @@ func TestUpgrade(t *testing.T) {
 	untouched(t, before, "s2", "s3", "m1")
 	play(t, inventory{extra: fromBin2}, "upgrade").ok(t)
 	play(t, inventory{extra: fromBin2}, "upgrade").nothing(t)
-	// Hosts were cut off and restarted: pushes to them wait, and none is lost.
-	p.end(t, since, "s1", "s2", "s3")
+	// A host was cut off: what is for it waits, and none is lost.
+	p.end(t, since, "target=s2")
 	for _, name := range []string{"m1", "s1", "s2", "s3"} {
 		if sum := onHost(t, name, "tail", "-c", "3", "/usr/local/bin/agent"); sum != "new" {
 			t.Errorf("%s has the old program", name)
@@ -99,6 +119,9 @@ func TestBrokenInput(t *testing.T) {
 		"agent_common_password":                       {text: strings.Replace(inventory{}.render(), "agent_common_password", "agent_common_pasword", 1)},
 		"control character":                           {password: `"a\tb"`},
 		"nonsense!":                                   {extra: "    agent_slave_allow: [nonsense!]\n"},
+		"module www stands twice":                     {modules: "      - {name: www, path: /www/www}\n      - {name: www, path: /www/neu}\n"},
+		"www by m1 and m0: say in masters":            {text: strings.Replace(inventory{}.render(), "  hosts:\n", "  hosts:\n    m0: {ansible_host: 10.77.0.9}\n", 1)},
+		"from which m0 pushes is not known":           {text: strings.Replace(inventory{}.render(), "  hosts:\n", "  hosts:\n    m0: {ansible_host: m0.example.com}\n", 1)},
 		"has no module for this h":                    {modules: "      - {name: www, path: /www/www, slaves: [nobody]}\n"},
 	} {
 		t.Run(want, func(t *testing.T) {
@@ -110,30 +133,50 @@ func TestBrokenInput(t *testing.T) {
 		t.Errorf("restarted:\n%s", delta(running, now))
 	}
 	onHost(t, "s1", "sh", "-c", "systemctl stop syncagent-receiver; rm -rf /etc/syncagent/*; systemd-run -q --unit=other rsync --daemon --no-detach --port=873 --config=/dev/null")
-	play(t, inventory{}, "site", "--tags", "agent_slave_configure", "--limit", "s1").fails(t, "port 873 is already served by")
+	before = manifests(t)
+	only := []string{"--tags", "agent_slave_configure", "--limit", "s1"}
+	const said = "systemctl disable --now other.service"
+	if r := play(t, inventory{}, "site", append(only, "--check")...).ok(t); !strings.Contains(flat(r.out), said) {
+		t.Errorf("the check run does not warn of it:\n%s", r.out)
+	}
+	play(t, inventory{}, "site", only...).fails(t, said)
+	untouched(t, before)
 }
 
-// TestKilled: an init that is killed at any moment leaves no half file and no
-// secret that others can read, and the next run finishes its work.
+// TestKilled: an init that is killed at any of the calls that change something on
+// disk leaves no half file and no secret that others can read, and the next run
+// finishes its work. The trace is this machine's, so the host needs no tool.
 func TestKilled(t *testing.T) {
 	converged(t)
-	next := strings.ReplaceAll(onHost(t, "s1", "cat", "/etc/syncagent/receiver.yaml"), "max_connections: 0", "max_connections: 7")
-	must(t, os.WriteFile(hostRoot("h2")+"/root/next.yaml", []byte(next), 0o600))
-	old := onHost(t, "s1", "cat", "/etc/syncagent/receiver.yaml")
-	must(t, os.WriteFile(hostRoot("h2")+"/root/old.yaml", []byte(old), 0o600))
-	for delay := range 40 {
-		file := []string{"next", "old"}[delay%2]
-		onHost(t, "s1", "sh", "-c", "timeout -s KILL 0.0"+string(rune('0'+delay/5))+"5 agent init slave -c /root/"+file+".yaml >/dev/null 2>&1; true")
-		for _, f := range []string{"receiver.yaml", "rsyncd.conf", "rsyncd.secrets"} {
-			text := onHost(t, "s1", "cat", "/etc/syncagent/"+f)
-			if len(text) < 10 {
-				t.Fatalf("half a file: %s: %q", f, text)
+	old := onHost(t, "s1", "cat", "/etc/syncagent/receiver.yaml") + "\n"
+	next := strings.ReplaceAll(old, "max_connections: 0", "max_connections: 7")
+	for name, text := range map[string]string{"old": old, "next": next, "pass": canary + "\n", "other": second + "\n"} {
+		must(t, os.WriteFile(hostRoot("h2")+"/root/"+name, []byte(text), 0o600))
+	}
+	initAs := func(config, password string) []string {
+		return []string{"./lab.sh", "exec", "h2", "agent", "init", "slave", "-c", "/root/" + config, "--password-file", "/root/" + password, "--force", "--output", "json"}
+	}
+	kills := 0
+	for _, call := range []string{"mkdirat", "openat", "fchown", "fchmod", "fchmodat", "fsync", "renameat", "unlinkat"} {
+		for n := 1; ; n++ {
+			command(t, initAs("old", "pass")[0], initAs("old", "pass")[1:]...)
+			only := []string{"--trace=" + call, "--inject=" + call + fmt.Sprintf(":signal=KILL:when=%d", n)}
+			if call == "openat" { // of what is written, since reading changes nothing
+				only = append(only, "--trace-path="+"/etc/syncagent/.receiver.yaml.syncagent-tmp")
+			}
+			out, err := exec.Command("strace", append(append([]string{"--follow-forks", "--quiet=all", "--output=/dev/null"}, only...), initAs("next", "other")...)...).CombinedOutput()
+			wholeFiles(t, call, n)
+			if err == nil {
+				break
+			}
+			if kills++; strings.Contains(string(out), `"failed":true`) && !strings.Contains(string(out), "killed") {
+				t.Fatalf("%s %d: it failed instead of being killed: %s", call, n, out)
 			}
 		}
-		if mode := onHost(t, "s1", "sh", "-c", "find /etc/syncagent -name '*secrets*' -perm /077"); mode != "" {
-			t.Fatalf("others can read %s", mode)
-		}
-		onHost(t, "s1", "systemctl", "is-active", "syncagent-receiver")
+	}
+	t.Logf("killed %d times", kills)
+	if kills < 20 {
+		t.Errorf("only %d steps were seen", kills)
 	}
 	play(t, inventory{}, "site", "--tags", "agent_slave_configure").ok(t)
 	play(t, inventory{}, "site", "--tags", "agent_slave_configure").nothing(t)
@@ -141,12 +184,32 @@ func TestKilled(t *testing.T) {
 		t.Errorf("left behind: %s", left)
 	}
 
-	onHost(t, "s1", "sh", "-c", "flock /var/lib/syncagent/init.lock sleep 300 >/dev/null 2>&1 & sleep 0.2")
-	out, err := tryHost("h2", "agent", "init", "slave", "-c", "/root/next.yaml", "--output", "json")
+	onHost(t, "s1", "sh", "-c", "flock /var/lib/syncagent/init.lock sleep 300 >/dev/null 2>&1 & until ! flock -n /var/lib/syncagent/init.lock true; do :; done")
+	out, err := tryHost("h2", initAs("next", "pass")[3:]...)
 	var report struct{ Error struct{ Code string } }
 	if err == nil || json.Unmarshal([]byte(out), &report) != nil || report.Error.Code != "locked" {
 		t.Errorf("beside another init: %v, %s", err, out)
 	}
+}
+
+// wholeFiles fails when a file of s1 is neither the old nor the new one, or a
+// secret can be read by others.
+func wholeFiles(t *testing.T, call string, n int) {
+	t.Helper()
+	for name, ends := range map[string][]string{
+		"receiver.yaml":  {"max_connections: 0", "max_connections: 7"},
+		"rsyncd.conf":    {"[www]"},
+		"rsyncd.secrets": {"repl:" + canary, "repl:" + second},
+	} {
+		text := onHost(t, "s1", "cat", "/etc/syncagent/"+name)
+		if !slices.ContainsFunc(ends, func(end string) bool { return strings.Contains(text, end) }) {
+			t.Fatalf("killed at %s %d: half a file: %s: %q", call, n, name, text)
+		}
+	}
+	if open := onHost(t, "s1", "find", "/etc/syncagent", "-name", "*secrets*", "-perm", "/077"); open != "" {
+		t.Fatalf("killed at %s %d: others can read %s", call, n, open)
+	}
+	onHost(t, "s1", "systemctl", "is-active", "syncagent-receiver")
 }
 
 // TestRemoved: what leaves the inventory leaves the configuration; the data
@@ -167,19 +230,38 @@ func TestRemoved(t *testing.T) {
 		play(t, inventory{}, "uninstall").ok(t)
 	}
 	play(t, inventory{}, "uninstall").nothing(t)
-	for name, h := range hostOf {
-		for line := range strings.Lines(manifest(t, h)) {
-			f := strings.Fields(line)
-			path := f[len(f)-1]
-			if f[0][0] != 'd' && strings.Contains(path, "agent") {
-				t.Errorf("%s still has %s", name, line)
-			}
+	for n, name := range []string{"m1", "s1", "s2", "s3"} {
+		if left := beyond(t, hostOf[name], images()+"/root-"+suites[n]); left != "" {
+			t.Errorf("%s still has\n%s", name, left)
 		}
 		onHost(t, name, "cat", "/www/www/first")
 		if out := onHost(t, name, "sh", "-c", "systemctl list-unit-files 'syncagent*' --no-legend; pgrep -l 'agent|rsync' || true; ls -d /etc/syncagent /var/lib/syncagent 2>/dev/null || true"); out != "" {
 			t.Errorf("%s still has %s", name, out)
 		}
 	}
+}
+
+// beyond are the lines of a manifest that tell of something a host has not that was
+// never touched.
+func beyond(t *testing.T, h, image string) string {
+	t.Helper()
+	fresh, err := os.ReadFile(project + "/fresh-" + h)
+	must(t, err)
+	at := func(line string) string { return line[strings.LastIndexByte(line, ' ')+1:] }
+	there := map[string]bool{}
+	for line := range strings.Lines(string(fresh)) {
+		there[at(line)] = true
+	}
+	var out strings.Builder
+	for line := range strings.Lines(manifest(t, h)) {
+		path := strings.TrimSuffix(at(line), "\n")
+		info, err := os.Lstat(image + "/" + path) // a directory of the image that something was written below
+		dir := err == nil && info.IsDir() && strings.HasPrefix(line, info.Mode().String()+" ")
+		if !there[at(line)] && !dir {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
 }
 
 // TestTags: each documented tag works alone and left out, on hosts that were
@@ -194,10 +276,13 @@ func TestTags(t *testing.T) {
 	play(t, inventory{}, "site", "--limit", "s1", "--skip-tags", "agent_slave_install").ok(t)
 	play(t, inventory{}, "site", "--tags", "agent_slave_configure,agent_master_service,agent_slave_service,agent_master_configure").ok(t)
 	synced(t, "www/first")
+	for _, step := range []string{"install", "preflight", "configure", "service", "verify"} {
+		for _, way := range []string{"--tags", "--skip-tags"} {
+			play(t, inventory{}, "site", way, "agent_slave_"+step+",agent_master_"+step).nothing(t)
+		}
+	}
 	for _, tags := range [][]string{
-		{"--tags", "agent_slave_verify,agent_master_verify"},
 		{"--tags", "agent_slave_configure,agent_master_configure", "--start-at-task", "Push"},
-		{"--skip-tags", "agent_slave_verify,agent_master_verify,agent_slave_install,agent_master_install"},
 		{"--limit", "s2"},
 	} {
 		play(t, inventory{}, "site", tags...).nothing(t)

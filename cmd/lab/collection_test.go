@@ -92,6 +92,16 @@ func TestPageVerbatim(t *testing.T) {
 	rotate := strings.Fields(strings.ReplaceAll(strings.ReplaceAll(commands[1][1], "inventory.yml", dir+"/inventory.yml"), "--ask-vault-pass ", ""))
 	run(rotate...).ok(t)
 	run(site...).nothing(t)
+	must(t, os.WriteFile(dir+"/command.yml", []byte("---\n- hosts: agent_slaves\n  become: true\n  tasks:\n    "+strings.ReplaceAll(blocks[3][1], "\n", "\n    ")), 0o600))
+	for _, more := range [][]string{nil, {"--check"}} {
+		run(append([]string{"ansible-playbook", "-i", dir + "/inventory.yml", dir + "/command.yml"}, more...)...).nothing(t)
+	}
+	onHost(t, "s2", "systemctl", "disable", "syncagent-receiver")
+	for _, more := range [][]string{{"--check"}, nil} {
+		if n := run(append([]string{"ansible-playbook", "-i", dir + "/inventory.yml", dir + "/command.yml"}, more...)...).ok(t).changed(); n["s1"] != 1 || n["s2"] != 0 {
+			t.Errorf("the command's form with a drifted host: %v", n)
+		}
+	}
 }
 
 // TestPipelines: the jobs of docs/ci, run as they stand, pass where hosts are

@@ -1,8 +1,10 @@
 package lab
 
 import (
+	"encoding/json"
 	"os"
-	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,25 +15,62 @@ func TestCheckRun(t *testing.T) {
 	fresh(t)
 	source(t)
 	before := manifests(t)
-	check := play(t, inventory{}, "site", "--check", "--diff").ok(t)
+	check := play(t, inventory{}, "site", "--check", "--diff", "-v").ok(t)
 	untouched(t, before)
 	for _, file := range []string{"receiver.yaml", "rsyncd.conf", "rsyncd.secrets", "syncagent-receiver.service", "agent.yaml", "rsync-repl.pass", "60-syncagent.conf", "syncagent.service"} {
 		if !strings.Contains(check.out, "+++ after: /etc/") || !strings.Contains(check.out, "/"+file+"\n") {
 			t.Errorf("the check run does not show %s", file)
 		}
 	}
-	real := play(t, inventory{}, "site", "--diff").ok(t)
-	if c, r := diffs(check.out), diffs(real.out); c != r {
-		t.Errorf("foretold, but not done, or the other way round:\n%s", delta(c, r))
-	}
+	foretold(t, check, play(t, inventory{}, "site", "--diff", "-v").ok(t))
 	synced(t, "www/first")
 	before = manifests(t)
 	play(t, inventory{}, "site", "--check", "--diff").nothing(t)
 	more := inventory{modules: "      - {name: www, path: /www/www}\n      - {name: neu, path: /www/neu}\n"}
-	if play(t, more, "site", "--check").ok(t).changed()["s1"] != 1 {
-		t.Error("a pending change is not foretold")
-	}
+	check = play(t, more, "site", "--check", "--diff", "-v").ok(t)
 	untouched(t, before)
+	foretold(t, check, play(t, more, "site", "--diff", "-v").ok(t))
+}
+
+// foretold fails unless a check run showed what the real run then did: the tasks
+// that change something, each entry of what agent_init reports, each line of a diff.
+func foretold(t *testing.T, check, real result) {
+	t.Helper()
+	if c, r := diffs(check.out), diffs(real.out); c != r {
+		t.Errorf("lines foretold, but not done, or the other way round:\n%s", delta(c, r))
+	}
+	c, r := check.changes(t), real.changes(t)
+	if c != r {
+		t.Errorf("changes foretold, but not done, or the other way round:\n%s", delta(c, r))
+	}
+	for host, n := range real.changed() {
+		if check.changed()[host] != n {
+			t.Errorf("%s: %d tasks change something, foretold are %d", host, n, check.changed()[host])
+		}
+	}
+	if !strings.Contains(r, `"path":"/etc/syncagent/rsyncd.conf"`) || !strings.Contains(r, "m1 ") {
+		t.Errorf("these changes are not all:\n%s", r)
+	}
+}
+
+// changes are the entries of the reports of agent_init, a line each with the host
+// before it. The play was told -v.
+func (r result) changes(t *testing.T) string {
+	t.Helper()
+	var lines []string
+	for _, at := range regexp.MustCompile(`(?m)^(?:ok|changed): \[(\S+)\] => `).FindAllStringSubmatchIndex(r.out, -1) {
+		var report struct{ Changes []map[string]any }
+		if json.NewDecoder(strings.NewReader(r.out[at[1]:])).Decode(&report) != nil {
+			continue // another module's
+		}
+		for _, c := range report.Changes {
+			line, err := json.Marshal(c) // its keys are sorted
+			must(t, err)
+			lines = append(lines, r.out[at[2]:at[3]]+" "+string(line)+"\n")
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }
 
 // diffs are the lines of a play's output that show a change of a file.
@@ -69,33 +108,6 @@ func TestSecondRun(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestOtherAnsible: the ansible-core of Debian 13, in a chroot.
-func TestOtherAnsible(t *testing.T) {
-	converged(t)
-	if err := exec.Command("./lab.sh", "controller", "trixie").Run(); err != nil {
-		t.Fatalf("the controller cannot be built: %v", err)
-	}
-	ctl := images() + "/ctl-trixie"
-	inv := inventory{}.write(t)
-	in := "mount --rbind /dev " + ctl + "/dev && mount -t proc proc " + ctl + "/proc && mkdir -p " + ctl + project + " && mount --bind " + project + " " + ctl + project +
-		" && mkdir -p " + ctl + images() + " && mount --bind " + images() + " " + ctl + images() +
-		" && exec chroot " + ctl + " sh -c 'cd " + project + " && ansible-playbook --version | head -1 && exec ansible-playbook -i " + inv + " \"$@\"' sh \"$@\""
-	for _, more := range [][]string{{"syncagent.agent.site"}, {"syncagent.agent.site", "--check", "--diff"}} {
-		r := ansible(t, []string{"ANSIBLE_HOME=" + project + "/home"}, append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", in, "sh"}, more...)...).nothing(t)
-		if !strings.Contains(r.out, "core 2.19") {
-			t.Errorf("another version:\n%.200s", r.out)
-		}
-	}
-	fresh(t)
-	source(t)
-	r := ansible(t, []string{"ANSIBLE_HOME=" + project + "/home"}, "unshare", "--mount", "--propagation", "private", "sh", "-c", in, "sh", "syncagent.agent.site", "--check", "--diff").ok(t)
-	if !strings.Contains(r.out, "rsyncd.conf") {
-		t.Error("no diff")
-	}
-	ansible(t, []string{"ANSIBLE_HOME=" + project + "/home"}, "unshare", "--mount", "--propagation", "private", "sh", "-c", in, "sh", "syncagent.agent.site").ok(t)
-	synced(t, "www/first")
 }
 
 // TestDrift: whatever somebody changed by hand is repaired, that alone, and
@@ -141,6 +153,35 @@ func TestDrift(t *testing.T) {
 		})
 	}
 	play(t, inventory{}, "site").nothing(t)
+}
+
+// TestDriftOfTheMaster: so too on the other end.
+func TestDriftOfTheMaster(t *testing.T) {
+	converged(t)
+	for name, drift := range map[string]struct{ do, want string }{
+		"settings": {"sed -i s/10.77.0.12/10.77.0.99/ /etc/syncagent/agent.yaml", `"/etc/syncagent/agent.yaml"`},
+		"mode":     {"chmod 644 /etc/syncagent/rsync-repl.pass", `"path": "/etc/syncagent/rsync-repl.pass"`},
+		"password": {"echo another > /etc/syncagent/rsync-repl.pass", `"path": "/etc/syncagent/rsync-repl.pass"`},
+		"sysctl":   {"rm /etc/sysctl.d/60-syncagent.conf", `"action": "create"`},
+		"unit":     {"sed -i s/RestartSec=1/RestartSec=9/ /etc/systemd/system/syncagent.service", `"action": "restart"`},
+		"stopped":  {"systemctl stop syncagent", `"action": "start"`},
+		"disabled": {"systemctl disable syncagent", `"action": "enable"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := manifests(t)
+			onHost(t, "m1", "sh", "-c", drift.do)
+			r := play(t, inventory{}, "site", "--tags", "agent_slave_configure,agent_master_configure", "--diff", "-v").ok(t)
+			if n := r.changed(); n["m1"] != 1 || n["s1"]+n["s2"]+n["s3"] != 0 || !strings.Contains(flat(r.out), drift.want) {
+				t.Errorf("changed: %v, want %s of m1 alone:\n%s", n, drift.want, r.out)
+			}
+			untouched(t, before, "s1", "s2", "s3")
+			onHost(t, "m1", "systemctl", "is-enabled", "syncagent")
+			onHost(t, "m1", "systemctl", "is-active", "syncagent")
+		})
+	}
+	play(t, inventory{}, "site").nothing(t)
+	must(t, os.WriteFile(hostRoot("h1")+"/www/www/mended", []byte("x"), 0o644))
+	synced(t, "www/mended")
 }
 
 // TestReboot: every host comes back by itself.

@@ -54,6 +54,11 @@ func TestModuleHere(t *testing.T) {
 	if strings.Contains(all, canary) {
 		t.Error("the password is said")
 	}
+	must(t, os.WriteFile(dir+"/lists.yml", []byte(lists), 0o600))
+	must(t, os.WriteFile(dir+"/inventory.yml", []byte(hosts), 0o600))
+	if out := run("ansible-playbook", "-i", dir+"/inventory.yml", dir+"/lists.yml"); !strings.Contains(out, "ok=3") {
+		t.Errorf("the lists that are made from an inventory:\n%s", out)
+	}
 	for _, syntax := range []string{"site", "rotate", "upgrade", "verify", "uninstall"} {
 		run("ansible-playbook", "-i", "localhost,", "--syntax-check", root()+"/playbooks/"+syntax+".yml")
 	}
@@ -80,6 +85,61 @@ const here = `---
         config: {targets: {s1: {host: 127.0.0.1, port: 8799}}, modules: {www: {path: DIR/m/www}}}
         password: ` + canary + `
         controller_program: DIR/program
+`
+
+// hosts is an inventory of two masters, one of which is also a slave.
+const hosts = `---
+all:
+  vars:
+    modules:
+      - {name: www, path: /www, source: /src, masters: [m1], slaves: [old, relay], uid: web, options: {delete: false}}
+      - {name: bbs, path: /bbs}
+agent_masters:
+  hosts:
+    m1: {ansible_host: 10.0.0.1}
+    relay: {ansible_host: relay.example.com, agent_master_comes_from: 10.0.0.0/30}
+    local: {ansible_host: localhost}
+    "fd00::4":
+agent_slaves:
+  hosts:
+    relay:
+    s1: {ansible_host: "fd00::1", agent_slave_port: 8730}
+    s2: {agent_slave_reachable_at: s2.example.com}
+  children:
+    old: {hosts: {s3: {agent_common_modules: []}}}
+`
+
+// lists asserts what the filters make of it.
+const lists = `---
+- hosts: m1
+  gather_facts: false
+  tasks:
+    - ansible.builtin.assert:
+        that:
+          - groups.agent_slaves | syncagent.agent.agent_targets(hostvars, 'relay') == targets[1:]
+          - groups.agent_slaves | syncagent.agent.agent_targets(hostvars, 'm1') == targets
+          - modules | syncagent.agent.agent_slave_modules('s1', groups) == {'bbs':{'path':'/bbs'}}
+          - modules | syncagent.agent.agent_slave_modules('s3', groups) == {'www':{'path':'/www', 'uid':'web'}, 'bbs':{'path':'/bbs'}}
+          - modules | syncagent.agent.agent_master_modules(targets, groups, 'relay') == {'bbs':{'path':'/bbs'}}
+          - modules | syncagent.agent.agent_master_modules(targets, groups, 'm1')
+            == {'www':{'path':'/src', 'targets':['relay', 's3'], 'delete':false}, 'bbs':{'path':'/bbs'}}
+          - groups.agent_masters | syncagent.agent.agent_comes_from(hostvars) == ['10.0.0.1', '10.0.0.0/30', 'local', 'fd00::4']
+          - "['10.0.0.1', 'local', 'fd00::/8', '10.0.0.1/33'] | syncagent.agent.agent_no_addresses == ['local', '10.0.0.1/33']"
+          - modules | syncagent.agent.agent_contested('s3', ['m1', 'relay'], hostvars, groups) == ['bbs by m1 and relay']
+          - modules | syncagent.agent.agent_contested('relay', ['m1', 'relay'], hostvars, groups) == []
+          - modules | syncagent.agent.agent_contested('s1', ['m1', 's3'], hostvars, groups) == []
+      vars:
+        targets:
+          - {name: relay, host: relay.example.com}
+          - {name: s1, host: "fd00::1", port: 8730}
+          - {name: s2, host: s2.example.com}
+          - {name: s3, host: s3}
+    - ansible.builtin.debug:
+        msg: "{{ (modules + modules) | syncagent.agent.agent_slave_modules('s1', groups) }}"
+      register: twice
+      ignore_errors: true
+    - ansible.builtin.assert:
+        that: twice.msg is search('module bbs stands twice')
 `
 
 func listing(t *testing.T, dir string) string {

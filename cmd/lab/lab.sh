@@ -5,7 +5,7 @@
 # the list of all that was written on its host.
 #
 #   lab.sh build SUITE...    an image of each release that has none yet
-#   lab.sh up SUITE...       host K (10.77.0.1K) runs the K-th; returns when all answer to ssh
+#   lab.sh up SUITE...       host K (10.77.0.1K, fd77::1K) runs the K-th; returns when all answer to ssh
 #   lab.sh exec hK CMD...    run a command on a host
 #   lab.sh cut|mend hK       take a host off the network, or back
 #   lab.sh down              end everything; nothing stays but the images
@@ -68,9 +68,9 @@ build() {
 	done
 }
 
-controller() { # SUITE: a root with that release's ansible-core
+controller() { # SUITE: a root with that release's ansible-core and ansible-lint
 	mkdir -p "$dir"
-	[ -d "$dir/ctl-$1" ] || bootstrap "$1" "$dir/ctl-$1" ansible-core,openssh-client,iproute2
+	[ -d "$dir/ctl-$1" ] || bootstrap "$1" "$dir/ctl-$1" ansible-core,ansible-lint,yamllint,openssh-client,iproute2
 }
 
 port() { # NAME ADDRESS: a namespace with one interface on the bridge
@@ -79,6 +79,7 @@ port() { # NAME ADDRESS: a namespace with one interface on the bridge
 	ip -n "$prefix-sw" link set "v-$1" master br0 up
 	ip -n "$1" link set lo up
 	ip -n "$1" addr add "$2/24" dev eth0
+	ip -n "$1" addr add "fd77::${2##*.}/64" dev eth0 nodad
 	ip -n "$1" link set eth0 up
 }
 

@@ -40,15 +40,15 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "lab: NOT TESTED; with CI=true this is a failure")
 		return 0
 	}
-	err := prepare()
-	if err == nil {
-		code := m.Run()
+	defer func() {
 		_ = script(nil, "down") // nothing more can be done
 		os.RemoveAll(project)
-		return code
+	}()
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		return 1
 	}
-	fmt.Fprintln(os.Stderr, "lab:", err)
-	return 1
+	return m.Run()
 }
 
 // unable says why the lab cannot run on this machine.
@@ -56,7 +56,7 @@ func unable() string {
 	if os.Geteuid() != 0 {
 		return "they need root"
 	}
-	for _, tool := range []string{"systemd-nspawn", "mmdebstrap", "ip", "ssh-keygen", "ansible-playbook"} {
+	for _, tool := range []string{"systemd-nspawn", "mmdebstrap", "ip", "ssh-keygen", "ansible-playbook", "strace", "python3"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return "they need " + tool
 		}
@@ -85,7 +85,7 @@ func prepare() error {
 	} {
 		cmd := exec.Command(c[0], c[1:]...)
 		cmd.Dir = root()
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "ANSIBLE_COLLECTIONS_PATH="+project+"/coll")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "LC_ALL=C.UTF-8", "ANSIBLE_COLLECTIONS_PATH="+project+"/coll")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w\n%s", strings.Join(c, " "), err, out)
 		}
@@ -203,6 +203,10 @@ func converged(t *testing.T) {
 	seed := project + "/seed"
 	if _, err := os.Stat(seed); err != nil {
 		fresh(t)
+		for _, h := range hostOf {
+			_, _ = tryHost(h, "systemctl", "is-system-running", "--wait") // a first boot writes, too; how it went does not matter
+			must(t, os.WriteFile(project+"/fresh-"+h, []byte(manifest(t, h)), 0o600))
+		}
 		source(t)
 		play(t, inventory{}, "site").ok(t)
 		synced(t, "www/first")
