@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,13 +31,14 @@ type Spawner struct {
 	path  string
 	token string
 	lower Priority
+	log   *slog.Logger
 	reqs  chan request
 	done  chan struct{} // closed when Start is refused from now on
 
 	mu       sync.Mutex
 	children map[*Child]struct{}
 	rec      *record
-	recErr   error
+	failed   bool // the record could not be written once, and that was told
 }
 
 type request struct {
@@ -56,6 +58,7 @@ func NewSpawner(record string) *Spawner {
 	return &Spawner{
 		path:     record,
 		token:    rand.Text(),
+		log:      slog.New(slog.DiscardHandler),
 		reqs:     make(chan request),
 		done:     make(chan struct{}),
 		children: map[*Child]struct{}{},
@@ -64,6 +67,26 @@ func NewSpawner(record string) *Spawner {
 
 // Lower gives all children a lower priority than ours. Call it before Run.
 func (s *Spawner) Lower(p Priority) { s.lower = p }
+
+// Log tells of a record that cannot be written, once. That keeps no child from
+// being started: it still dies with us, only its own children might not. Call it
+// before Run.
+func (s *Spawner) Log(l *slog.Logger) { s.log = l }
+
+// While runs work beside Run, which goes on until work has returned, also when ctx
+// ends meanwhile: whoever stops its children itself can. It fails as work
+// does, else as Run does.
+func (s *Spawner) While(ctx context.Context, work func() error) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(life) }()
+	err := work()
+	end()
+	if failed := <-ended; err == nil {
+		err = failed
+	}
+	return err
+}
 
 // Run serves Start until ctx ends, then stops the children that are left (TERM,
 // three seconds, KILL) and returns when all are gone. A user that wants
@@ -120,15 +143,6 @@ func (s *Spawner) Start(cmd *exec.Cmd) (*Child, error) {
 	}
 }
 
-// RecordErr returns the first error of writing the record since Run began. A
-// record that cannot be written does not keep children from being started:
-// they still die with us, only their own children might not.
-func (s *Spawner) RecordErr() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.recErr
-}
-
 // start runs on Run's locked thread.
 func (s *Spawner) start(cmd *exec.Cmd) (*Child, error) {
 	attr := syscall.SysProcAttr{}
@@ -165,8 +179,9 @@ func (s *Spawner) noteLocked(write func(*record) error) {
 	if s.rec == nil {
 		return
 	}
-	if err := write(s.rec); err != nil && s.recErr == nil {
-		s.recErr = fmt.Errorf("note process group: %w", err)
+	if err := write(s.rec); err != nil && !s.failed {
+		s.failed = true
+		s.log.Warn("process record cannot be written: what a killed agent leaves behind may live on", "file", s.path, "error", err)
 	}
 }
 
