@@ -23,6 +23,9 @@ import (
 const helperEnv = "PROC_TEST_RECORD"
 
 func TestMain(m *testing.M) {
+	if asked {
+		os.Exit(lowerOnFirstThread())
+	}
 	if record := os.Getenv(helperEnv); record != "" {
 		helper(record)
 		return

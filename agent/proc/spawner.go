@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrStopped is returned by Start once Run has ended or is ending.
@@ -106,14 +108,26 @@ func (s *Spawner) Run(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	ended := make(chan error)
-	go func() { ended <- s.serve(ctx) }()
+	go func() { ended <- s.aside(ctx) }()
+	return <-ended
+}
+
+// aside serves on a thread that is not the process's first: that one cannot end, and
+// what it has as priority is what is shown as the process's.
+func (s *Spawner) aside(ctx context.Context) error {
+	runtime.LockOSThread()
+	if unix.Gettid() != os.Getpid() {
+		return s.serve(ctx)
+	}
+	defer runtime.UnlockOSThread()
+	ended := make(chan error)
+	go func() { ended <- s.aside(ctx) }() // this thread is taken meanwhile
 	return <-ended
 }
 
 // serve ends with its thread still locked, which ends the thread: it may have a
 // lower priority, and no other goroutine shall.
 func (s *Spawner) serve(ctx context.Context) error {
-	runtime.LockOSThread()
 	if err := s.lower.apply(); err != nil {
 		return err
 	}
