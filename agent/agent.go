@@ -116,9 +116,9 @@ func (m *Master) with(ctx context.Context, work func(context.Context) error) (er
 		m.log.Warn("ended rsync runs that a killed agent left behind", "processes", n)
 	}
 	m.slots, m.places = rsync.NewSlots(workers(m.config)), rsync.NewSlots(sweepsAtOnce(m.config))
+	m.spawner = newSpawner(record, priority(m.config), m.log)
 	// Replicas end their runs themselves, so the spawner outlives them.
-	return spawning(ctx, record, priority(m.config), func(ctx context.Context, s *proc.Spawner) error {
-		m.spawner = s
+	return m.spawner.While(ctx, func() error {
 		defer m.after.stopAll()
 		defer m.crew.stopAll()
 		return work(ctx)
@@ -279,7 +279,7 @@ func (m *Master) Reload(ctx context.Context, next *config.Master) error {
 		return errors.New("reload configuration: the agent is still starting: try again")
 	}
 	if next.StateDir != m.config.StateDir || next.Socket != m.config.Socket || priority(next) != priority(m.config) {
-		return fmt.Errorf("reload configuration: state_dir, socket, nice and ionice cannot change while running: restart the agent")
+		return errors.New("reload configuration: state_dir, socket, nice and ionice cannot change while running: restart the agent")
 	}
 	modules, err := next.Modules()
 	if err != nil {

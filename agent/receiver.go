@@ -76,7 +76,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 	if err := portFree(c); err != nil {
 		return err
 	}
-	return spawning(ctx, record, proc.Priority{}, r.supervise)
+	s := newSpawner(record, proc.Priority{}, r.log)
+	return s.While(ctx, func() error { return r.supervise(ctx, s) })
 }
 
 // lockState makes sure that only one receiver uses the state: a second one would

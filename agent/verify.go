@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 
 	"syncagent/agent/config"
@@ -30,7 +31,8 @@ func Verify(ctx context.Context, c MasterConfig, scope status.Scope, checksum bo
 	if err != nil {
 		return err
 	}
-	return spawning(ctx, "", priority(c.Config), func(ctx context.Context, s *proc.Spawner) error {
+	s := newSpawner("", priority(c.Config), c.Log)
+	return s.While(ctx, func() error {
 		some := false
 		for _, m := range modules {
 			for _, t := range m.Targets {
@@ -79,19 +81,12 @@ func compareOnce(ctx context.Context, c MasterConfig, s *proc.Spawner, m config.
 	return client.Compare(ctx, r.Dir(), []tree.Path{tree.Root}, checksum, nil)
 }
 
-// spawning runs work with a spawner, which outlives it.
-func spawning(ctx context.Context, record string, p proc.Priority, work func(context.Context, *proc.Spawner) error) error {
+// newSpawner is what starts the processes of the agent or the receiver.
+func newSpawner(record string, p proc.Priority, log *slog.Logger) *proc.Spawner {
 	s := proc.NewSpawner(record)
 	s.Lower(p)
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(life) }()
-	err := work(ctx, s)
-	end()
-	if failed := <-ended; err == nil {
-		err = failed
-	}
-	return err
+	s.Log(log)
+	return s
 }
 
 // SyncAlone is Sync without a running agent: it takes the state's lock, sweeps,

@@ -62,19 +62,9 @@ func (h *Hook) problems(state bool) []problem {
 	case HookCommand:
 		list = append(list, h.commandProblems()...)
 	case HookSocket:
-		if h.Address == "" {
-			say("address is missing", "write address: host:port or unix:/path")
-		}
-		if h.Format == FormatForm {
-			say("format form is of type http", "write json or path")
-		}
+		list = append(list, h.socketProblems()...)
 	case HookHTTP:
-		if h.URL == "" {
-			say("url is missing", "write url: and where to post")
-		}
-		if h.Format == FormatPath {
-			say("format path is of type socket", "write json or form")
-		}
+		list = append(list, h.httpProblems()...)
 	case HookCDN:
 		list = append(list, h.cdnProblems()...)
 	}
@@ -100,6 +90,28 @@ func (h *Hook) commandProblems() []problem {
 		return []problem{{"the program " + quote(program) + " is no absolute path and no plain name", "write /path/to/program"}}
 	}
 	return nil
+}
+
+func (h *Hook) socketProblems() []problem {
+	var list []problem
+	if h.Address == "" {
+		list = append(list, problem{"address is missing", "write address: host:port or unix:/path"})
+	}
+	if h.Format == FormatForm {
+		list = append(list, problem{"format form is of type http", "write json or path"})
+	}
+	return list
+}
+
+func (h *Hook) httpProblems() []problem {
+	var list []problem
+	if h.URL == "" {
+		list = append(list, problem{"url is missing", "write url: and where to post"})
+	}
+	if h.Format == FormatPath {
+		list = append(list, problem{"format path is of type socket", "write json or form"})
+	}
+	return list
 }
 
 func (h *Hook) cdnProblems() []problem {

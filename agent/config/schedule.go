@@ -51,9 +51,6 @@ func (s Schedule) moments() (cron.Schedule, error) {
 	return parser.Parse(s.Cron)
 }
 
-// Never reports whether there is no next time.
-func (s Schedule) Never() bool { return s == Schedule{} }
-
 // Next returns the next time after t, or the zero time for never. A time of day
 // that is skipped when clocks are put forward comes an hour later.
 func (s Schedule) Next(t time.Time) time.Time {

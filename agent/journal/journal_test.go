@@ -164,9 +164,6 @@ func TestLoadNone(t *testing.T) {
 	if err := s.RemoveTarget("www", "s1"); err != nil {
 		t.Errorf("remove target: %v", err)
 	}
-	if err := s.RemoveModule("www"); err != nil {
-		t.Errorf("remove module: %v", err)
-	}
 }
 
 func TestLocalTimesBecomeUTC(t *testing.T) {
@@ -214,38 +211,33 @@ func TestSaveRefuses(t *testing.T) {
 	}
 }
 
-func TestListAndRemove(t *testing.T) {
+// TestNamesAreKeptApart: whatever a name holds, its record is its own and lies flat in
+// the directory.
+func TestNamesAreKeptApart(t *testing.T) {
 	s := open(t, t.TempDir())
-	for _, n := range []Name{{"www", "s1"}, {"www", "web2.example.com"}, {"www", ""}, {"..", "../x"}, {"a@b%", "\xff"}, {"bbs", "s1"}} {
-		var err error
-		if n.Target == "" {
-			err = s.SaveModule(n.Module, Module{})
-		} else {
-			err = s.SaveTarget(n.Module, n.Target, Target{})
-		}
-		if err != nil {
+	targets := [][2]string{{"www", "s1"}, {"www", "web2.example.com"}, {"..", "../x"}, {"a@b%", "\xff"}, {"a", "b%@"}, {"bbs", "s1"}}
+	for i, n := range targets {
+		if err := s.SaveTarget(n[0], n[1], Target{LastSuccess: time.Unix(int64(i), 0)}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	for _, foreign := range []string{"www@s1.target.corrupt", "note.txt", "@.target", ".module", "%41.module", "a@b@c.target", "%zz.module"} {
-		if err := os.WriteFile(filepath.Join(s.dir, foreign), nil, 0o600); err != nil {
+		if err := s.SaveModule(n[0], Module{Path: n[0]}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := s.RemoveTarget("bbs", "s1"); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.List()
-	want := []Name{{"..", "../x"}, {"a@b%", "\xff"}, {"www", ""}, {"www", "s1"}, {"www", "web2.example.com"}}
-	slices.SortFunc(got, func(a, b Name) int { return strings.Compare(a.Module+"/"+a.Target, b.Module+"/"+b.Target) })
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("%v (-want +got):\n%s", err, diff)
+	for i, n := range targets {
+		got, err := s.LoadTarget(n[0], n[1])
+		if gone := n[0] == "bbs"; gone != errors.Is(err, fs.ErrNotExist) || !gone && got.LastSuccess.Unix() != int64(i) {
+			t.Errorf("%q: %v, %v", n, got.LastSuccess, err)
+		}
+		if m, err := s.LoadModule(n[0]); m.Path != n[0] || err != nil {
+			t.Errorf("module %q: %q, %v", n[0], m.Path, err)
+		}
 	}
-	if err := s.RemoveModule("www"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.LoadModule("www"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("removed, but: %v", err)
+	if files, err := os.ReadDir(s.dir); len(files) != 1+5+5 || err != nil { // the lock, targets, modules
+		t.Errorf("%d files, %v", len(files), err)
 	}
 }
 
@@ -253,7 +245,7 @@ func TestNoName(t *testing.T) {
 	s := open(t, t.TempDir())
 	_, loadErr := s.LoadTarget("", "s1")
 	_, moduleErr := s.LoadModule("")
-	for _, err := range []error{s.SaveTarget("www", "", Target{}), s.SaveModule("", Module{}), s.RemoveTarget("", ""), s.RemoveModule(""), loadErr, moduleErr} {
+	for _, err := range []error{s.SaveTarget("www", "", Target{}), s.SaveModule("", Module{}), s.RemoveTarget("", ""), loadErr, moduleErr} {
 		if !errors.Is(err, errNoName) {
 			t.Errorf("got %v", err)
 		}
@@ -268,8 +260,7 @@ func TestClosed(t *testing.T) {
 		}
 	}
 	_, loadErr := s.LoadTarget("www", "s1")
-	_, listErr := s.List()
-	for _, err := range []error{s.SaveTarget("www", "s1", Target{}), s.SaveModule("www", Module{}), s.RemoveTarget("www", "s1"), loadErr, listErr} {
+	for _, err := range []error{s.SaveTarget("www", "s1", Target{}), s.SaveModule("www", Module{}), s.RemoveTarget("www", "s1"), loadErr} {
 		if !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("got %v", err)
 		}

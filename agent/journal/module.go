@@ -44,16 +44,6 @@ func (s *Store) SaveModule(module string, rec Module) error {
 	return s.save(name, data)
 }
 
-// RemoveModule removes the record of a module, if there is one; those of its targets
-// stay.
-func (s *Store) RemoveModule(module string) error {
-	name, err := moduleName(module)
-	if err != nil {
-		return err
-	}
-	return s.remove(name)
-}
-
 func encodeModule(rec Module, module string) ([]byte, error) {
 	head := moduleHead{Module: text(module), Identity: rec.Identity, Entries: rec.Entries, Path: text(rec.Path), Machine: text(rec.Machine)}
 	for _, rule := range rec.Filter {

@@ -2,8 +2,11 @@ package proc
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -83,4 +86,57 @@ func TestPriorityIsTheChildrens(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// firstThreadEnv makes the test binary a Spawner that begins on the process's first
+// thread, as it may by chance.
+const firstThreadEnv = "PROC_TEST_FIRST_THREAD"
+
+// TestFirstThreadKeepsItsPriority asks a process of its own, whose main goroutine
+// is on that thread.
+func TestFirstThreadKeepsItsPriority(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), firstThreadEnv+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// asked is found out while packages are initialised, which the runtime does on the
+// first thread: a lock that is taken then holds for main.
+var asked = func() bool {
+	yes := os.Getenv(firstThreadEnv) != ""
+	if yes {
+		runtime.LockOSThread()
+	}
+	return yes
+}()
+
+// lowerOnFirstThread returns an exit code.
+func lowerOnFirstThread() int {
+	if unix.Gettid() != os.Getpid() {
+		fmt.Fprintln(os.Stderr, "the main goroutine is not on the first thread")
+		return 1
+	}
+	before, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	s := NewSpawner("")
+	s.Lower(Priority{Nice: 5})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer cancel()
+		c, failed := s.Start(exec.Command("true"))
+		if failed == nil {
+			failed = c.Wait()
+		}
+		if failed != nil {
+			fmt.Fprintln(os.Stderr, failed)
+		}
+	}()
+	ended := s.aside(ctx)
+	after, failed := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err := errors.Join(err, ended, failed); err != nil || after != before {
+		fmt.Fprintf(os.Stderr, "priority %d, was %d, %v\n", after, before, err)
+		return 1
+	}
+	return 0
 }

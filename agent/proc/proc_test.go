@@ -2,9 +2,11 @@ package proc
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +23,9 @@ import (
 const helperEnv = "PROC_TEST_RECORD"
 
 func TestMain(m *testing.M) {
+	if asked {
+		os.Exit(lowerOnFirstThread())
+	}
 	if record := os.Getenv(helperEnv); record != "" {
 		helper(record)
 		return
@@ -55,11 +60,13 @@ func alive(pid int) bool {
 }
 
 // running starts Run and returns a function that ends it; both ends are
-// checked for leaks.
+// checked for leaks, and that nothing was logged.
 func running(t *testing.T, record string) (s *Spawner, stop func()) {
 	t.Helper()
 	before := runtime.NumGoroutine()
 	s = NewSpawner(record)
+	var said bytes.Buffer
+	s.Log(slog.New(slog.NewTextHandler(&said, nil)))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -70,8 +77,8 @@ func running(t *testing.T, record string) (s *Spawner, stop func()) {
 		}
 		stopped = true
 		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
+		if err := <-done; err != nil || said.Len() > 0 {
+			t.Errorf("%v, log %q", err, said.String())
 		}
 		eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before })
 	}
@@ -245,6 +252,53 @@ func TestRunFailsWithoutRecord(t *testing.T) {
 	}
 }
 
+// A record that cannot be written is told once, and children go on being started.
+func TestUnwritableRecordIsTold(t *testing.T) {
+	s := NewSpawner(filepath.Join(t.TempDir(), "record"))
+	var said bytes.Buffer
+	s.Log(slog.New(slog.NewTextHandler(&said, nil)))
+	err := s.While(t.Context(), func() error {
+		start(t, s, "true")
+		s.mu.Lock()
+		s.rec.close()
+		s.mu.Unlock()
+		for range 2 {
+			if err := start(t, s, "true").Wait(); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	})
+	if lines := strings.Count(said.String(), "\n"); err != nil || lines != 1 || !strings.Contains(said.String(), "process record cannot be written") {
+		t.Errorf("%v, log %q", err, said.String())
+	}
+}
+
+// While fails as its work does, and its children are gone when it returns.
+func TestWhileOutlivesItsWork(t *testing.T) {
+	s := NewSpawner("")
+	ctx, cancel := context.WithCancel(t.Context())
+	broken := errors.New("broken")
+	var left *Child
+	err := s.While(ctx, func() error {
+		cancel()
+		left = start(t, s, "sleep", "1000") // although ctx has ended
+		return broken
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	select {
+	case <-left.Done():
+	default:
+		t.Error("While returned before its child was gone")
+	}
+	s = NewSpawner(filepath.Join(t.TempDir(), "missing", "record"))
+	if err := s.While(t.Context(), func() error { return nil }); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestLeftoversOfAKilledProcess(t *testing.T) {
 	record := filepath.Join(t.TempDir(), "record")
 	agent := exec.Command(os.Args[0])
@@ -352,9 +406,6 @@ func TestRecordIsCutBack(t *testing.T) {
 		t.Errorf("record after the cut:\n%s", b)
 	}
 	stop()
-	if err := s.RecordErr(); err != nil {
-		t.Error(err)
-	}
 	if n, err := EndLeftovers(record); n != 0 || err != nil {
 		t.Errorf("ended %d, %v", n, err)
 	}

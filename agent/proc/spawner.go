@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrStopped is returned by Start once Run has ended or is ending.
@@ -30,13 +33,14 @@ type Spawner struct {
 	path  string
 	token string
 	lower Priority
+	log   *slog.Logger
 	reqs  chan request
 	done  chan struct{} // closed when Start is refused from now on
 
 	mu       sync.Mutex
 	children map[*Child]struct{}
 	rec      *record
-	recErr   error
+	failed   bool // the record could not be written once, and that was told
 }
 
 type request struct {
@@ -56,6 +60,7 @@ func NewSpawner(record string) *Spawner {
 	return &Spawner{
 		path:     record,
 		token:    rand.Text(),
+		log:      slog.New(slog.DiscardHandler),
 		reqs:     make(chan request),
 		done:     make(chan struct{}),
 		children: map[*Child]struct{}{},
@@ -64,6 +69,26 @@ func NewSpawner(record string) *Spawner {
 
 // Lower gives all children a lower priority than ours. Call it before Run.
 func (s *Spawner) Lower(p Priority) { s.lower = p }
+
+// Log tells of a record that cannot be written, once. That keeps no child from
+// being started: it still dies with us, only its own children might not. Call it
+// before Run.
+func (s *Spawner) Log(l *slog.Logger) { s.log = l }
+
+// While runs work beside Run, which goes on until work has returned, also when ctx
+// ends meanwhile: whoever stops its children itself can. It fails as work
+// does, else as Run does.
+func (s *Spawner) While(ctx context.Context, work func() error) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(life) }()
+	err := work()
+	end()
+	if failed := <-ended; err == nil {
+		err = failed
+	}
+	return err
+}
 
 // Run serves Start until ctx ends, then stops the children that are left (TERM,
 // three seconds, KILL) and returns when all are gone. A user that wants
@@ -83,14 +108,26 @@ func (s *Spawner) Run(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	ended := make(chan error)
-	go func() { ended <- s.serve(ctx) }()
+	go func() { ended <- s.aside(ctx) }()
+	return <-ended
+}
+
+// aside serves on a thread that is not the process's first: that one cannot end, and
+// what it has as priority is what is shown as the process's.
+func (s *Spawner) aside(ctx context.Context) error {
+	runtime.LockOSThread()
+	if unix.Gettid() != os.Getpid() {
+		return s.serve(ctx)
+	}
+	defer runtime.UnlockOSThread()
+	ended := make(chan error)
+	go func() { ended <- s.aside(ctx) }() // this thread is taken meanwhile
 	return <-ended
 }
 
 // serve ends with its thread still locked, which ends the thread: it may have a
 // lower priority, and no other goroutine shall.
 func (s *Spawner) serve(ctx context.Context) error {
-	runtime.LockOSThread()
 	if err := s.lower.apply(); err != nil {
 		return err
 	}
@@ -118,15 +155,6 @@ func (s *Spawner) Start(cmd *exec.Cmd) (*Child, error) {
 	case <-s.done:
 		return nil, ErrStopped
 	}
-}
-
-// RecordErr returns the first error of writing the record since Run began. A
-// record that cannot be written does not keep children from being started:
-// they still die with us, only their own children might not.
-func (s *Spawner) RecordErr() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.recErr
 }
 
 // start runs on Run's locked thread.
@@ -165,8 +193,9 @@ func (s *Spawner) noteLocked(write func(*record) error) {
 	if s.rec == nil {
 		return
 	}
-	if err := write(s.rec); err != nil && s.recErr == nil {
-		s.recErr = fmt.Errorf("note process group: %w", err)
+	if err := write(s.rec); err != nil && !s.failed {
+		s.failed = true
+		s.log.Warn("process record cannot be written: what a killed agent leaves behind may live on", "file", s.path, "error", err)
 	}
 }
 

@@ -26,7 +26,7 @@ func (w *world) fake(script string) {
 func TestFakeRsync(t *testing.T) {
 	w := newWorld(t)
 	w.write("f", "1")
-	w.opts.Stall = 300 * time.Millisecond
+	patient := w.opts
 	for _, tt := range []struct {
 		name, script string
 		class        rsync.Class
@@ -46,7 +46,10 @@ func TestFakeRsync(t *testing.T) {
 		{"steers the terminal", `printf '@ERROR: \033[31m\007 auth failed on module m\n' >&2; exit 5`, rsync.Auth, "?[31m? auth failed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w.t = t
+			w.t, w.opts = t, patient
+			if tt.text == "no progress" {
+				w.opts.Stall = 300 * time.Millisecond
+			}
 			w.fake(tt.script)
 			o := w.send(rsync.Batch{Send: paths("f")})
 			w.wantErr(o, tt.class, "f")

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -143,7 +145,10 @@ func TestHangingConnectionIsCutOff(t *testing.T) {
 	w.put(c, dir, "a", "one\n")
 	w.started(sp, 2)
 	var sessions []int
-	eventually(t, "a session waits", func() bool { sessions = childrenOf(w.daemon.PID()); return len(sessions) == 1 })
+	eventually(t, "a session waits", func() bool {
+		sessions = childrenOf(w.daemon.PID())
+		return len(sessions) == 1 && connected(sessions[0]) // the run's own may still be ending
+	})
 	signal := func(sig syscall.Signal) {
 		for _, pid := range sessions {
 			_ = syscall.Kill(pid, sig)
@@ -156,4 +161,21 @@ func TestHangingConnectionIsCutOff(t *testing.T) {
 	if out.Err != nil || !out.Cut {
 		t.Errorf("cut off: %v, %v", out.Cut, out.Err)
 	}
+}
+
+// connected reports whether the other side of a session's connection is open.
+func connected(pid int) bool {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	table, _ := os.ReadFile("/proc/net/tcp")
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line)
+		const state, inode, established = 3, 9, "01"
+		if len(f) <= inode || f[state] != established {
+			continue
+		}
+		if slices.ContainsFunc(links, func(l string) bool { to, _ := os.Readlink(l); return to == "socket:["+f[inode]+"]" }) {
+			return true
+		}
+	}
+	return false
 }

@@ -65,7 +65,7 @@ func (h *harness) restore() {
 
 // take checks the batch against the model, then starts both anew.
 func (h *harness) take() error {
-	rolled := h.set.Rolled() > 0
+	rolled := h.set.rolled > 0
 	b := h.set.Take()
 	if h.set.Len() != 0 || h.set.nodes != 0 {
 		return fmt.Errorf("%d marks, %d nodes are left after Take", h.set.Len(), h.set.nodes)

@@ -16,7 +16,7 @@ type Set struct {
 	cap    int
 	nodes  int    // the root not counted
 	born   uint64 // nodes ever made
-	rolled int
+	rolled int    // directories that became a deep mark since the cap was reached
 }
 
 // NewSet returns an empty set that holds at most cap marks; DefaultCap when cap
@@ -102,10 +102,6 @@ func (s *Set) Restore(b Batch) {
 
 // Len returns the number of marks held.
 func (s *Set) Len() int { return s.root.total }
-
-// Rolled returns how many directories were rolled up into a deep mark since the
-// set was made, because it had reached its cap.
-func (s *Set) Rolled() int { return s.rolled }
 
 // Covers reports whether p is marked itself or lies below a deep mark.
 func (s *Set) Covers(p Path) bool {

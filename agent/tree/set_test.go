@@ -157,8 +157,8 @@ func TestSetRollsUp(t *testing.T) {
 			if diff := cmp.Diff(c.deep, got); diff != "" {
 				t.Errorf("deep marks (-want +got):\n%s", diff)
 			}
-			if s.Rolled() != len(c.deep) {
-				t.Errorf("Rolled is %d, want %d", s.Rolled(), len(c.deep))
+			if s.rolled != len(c.deep) {
+				t.Errorf("rolled is %d, want %d", s.rolled, len(c.deep))
 			}
 		})
 	}

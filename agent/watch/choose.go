@@ -3,7 +3,6 @@ package watch
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 )
 
 // choose sets up the configured backend. Auto takes the best that works: it
@@ -61,20 +60,4 @@ func (w *Watcher) fanotify(dir rootDir, out *outlet) (backend, error) {
 		return nil, err
 	}
 	return b, nil
-}
-
-// CheckFanotify says why Auto would not take fanotify for this root; nil when it
-// would. Nil excludes exclude nothing.
-func CheckFanotify(cfg Config) error {
-	w := New(cfg)
-	dir := rootDir{path: filepath.Clean(cfg.Root)}
-	if err := dir.pin(); err != nil {
-		return err
-	}
-	b, err := w.fanotify(dir, &outlet{sink: func(Event) {}, meter: &w.meter})
-	if err != nil {
-		return err
-	}
-	b.(*fanotifyBackend).close()
-	return nil
 }

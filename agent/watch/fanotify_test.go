@@ -112,7 +112,7 @@ func TestNotAllowed(t *testing.T) {
 	if !inNamespace(t, unix.CLONE_NEWUSER) {
 		return
 	}
-	if err := CheckFanotify(Config{Root: root}); err == nil || !strings.Contains(err.Error(), "CAP_SYS_ADMIN") {
+	if err := checkFanotify(Config{Root: root}); err == nil || !strings.Contains(err.Error(), "CAP_SYS_ADMIN") {
 		t.Errorf("check returned %v", err)
 	}
 	err := New(Config{Root: root, Backend: Fanotify}).Run(t.Context(), func(Event) {}, func() {})
@@ -132,7 +132,7 @@ func TestAutoTakesFanotify(t *testing.T) {
 	if s := h.w.Stats(); s.Backend != string(Fanotify) || s.Why == "" || s.Dirs != 0 || s.Filesystems != 1 {
 		t.Errorf("stats %+v", s)
 	}
-	if err := CheckFanotify(Config{Root: h.root + "/none"}); !errors.Is(err, ErrRootLost) {
+	if err := checkFanotify(Config{Root: h.root + "/none"}); !errors.Is(err, ErrRootLost) {
 		t.Errorf("check of a missing root returned %v", err)
 	}
 }

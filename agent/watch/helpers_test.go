@@ -108,7 +108,7 @@ func needFanotify(t testing.TB, dir string) {
 	if dir == "" {
 		dir = resolved(t, t.TempDir())
 	}
-	if err := CheckFanotify(Config{Root: dir}); err != nil {
+	if err := checkFanotify(Config{Root: dir}); err != nil {
 		cannot(t, "fanotify", err)
 	}
 }
@@ -296,4 +296,20 @@ func realDirs(t testing.TB, root string) []string {
 	}
 	slices.Sort(dirs)
 	return dirs
+}
+
+// checkFanotify says why Auto would not take fanotify for this root; nil when it
+// would.
+func checkFanotify(cfg Config) error {
+	w := New(cfg)
+	dir := rootDir{path: filepath.Clean(cfg.Root)}
+	if err := dir.pin(); err != nil {
+		return err
+	}
+	b, err := w.fanotify(dir, &outlet{sink: func(Event) {}, meter: &w.meter})
+	if err != nil {
+		return err
+	}
+	b.(*fanotifyBackend).close()
+	return nil
 }

@@ -200,7 +200,7 @@ func TestRootUnmounted(t *testing.T) {
 		return
 	}
 	backends := []Backend{Fsnotify, Poll}
-	if CheckFanotify(Config{Root: t.TempDir()}) == nil {
+	if checkFanotify(Config{Root: t.TempDir()}) == nil {
 		backends = append(backends, Fanotify)
 	}
 	for name, change := range map[string]func(top, root string){

@@ -68,15 +68,7 @@ func (a *app) demo(ctx context.Context, o demoOptions) error {
 	}
 	defer remove()
 	s := &stage{out: a.out, exe: exe, dir: dir, spawner: proc.NewSpawner("")}
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- s.spawner.Run(life) }()
-	err = s.play(ctx, o)
-	end()
-	if failed := <-ended; err == nil {
-		err = failed
-	}
-	return err
+	return s.spawner.While(ctx, func() error { return s.play(ctx, o) })
 }
 
 func demoDir(o demoOptions) (dir string, remove func(), err error) {

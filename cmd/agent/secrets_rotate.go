@@ -264,12 +264,12 @@ func (r *initRun) letIn(ctx context.Context, c *config.Master, user string, s se
 // asking lends a question to slaves what it needs to run rsync.
 func asking(ctx context.Context, ask func(doctor.Options) []doctor.Finding) ([]doctor.Finding, error) {
 	spawner := proc.NewSpawner("")
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- spawner.Run(life) }()
-	list := ask(doctor.Options{Spawner: spawner})
-	end()
-	return list, <-ended
+	var list []doctor.Finding
+	err := spawner.While(ctx, func() error {
+		list = ask(doctor.Options{Spawner: spawner})
+		return nil
+	})
+	return list, err
 }
 
 // staleFiles are password files of ours that no login uses any more.

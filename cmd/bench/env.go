@@ -41,15 +41,7 @@ func withEnvironment(ctx context.Context, opt options, use func(context.Context,
 		opt: opt, dir: dir, spawner: proc.NewSpawner(""), password: rand.Text(),
 		out: os.Stdout, progress: os.Stderr,
 	}
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- env.spawner.Run(life) }()
-	err = use(ctx, env)
-	end()
-	if failed := <-ended; err == nil {
-		err = failed
-	}
-	return err
+	return env.spawner.While(ctx, func() error { return use(ctx, env) })
 }
 
 // keepAgent measures the same program throughout, even if it is built anew
