@@ -61,8 +61,16 @@ func TestBrakeForgetsAfterItsWindow(t *testing.T) {
 func TestSpare(t *testing.T) {
 	b := newRig(t, func(m *config.Module) { m.Filter = []string{"- cache/", "- *.tmp"} })
 	got := spare([]rsync.Extra{
-		{Path: "app/lib/x"}, {Path: "app/lib", Dir: true}, {Path: "app/cache/s"}, {Path: "app/cache", Dir: true},
-		{Path: "app/f"}, {Path: "app", Dir: true}, {Path: "b/c/d.tmp"}, {Path: "b/c", Dir: true}, {Path: "b", Dir: true}, {Path: "cache"},
+		{Path: "app/lib/x"},
+		{Path: "app/lib", Dir: true},
+		{Path: "app/cache/s"},
+		{Path: "app/cache", Dir: true},
+		{Path: "app/f"},
+		{Path: "app", Dir: true},
+		{Path: "b/c/d.tmp"},
+		{Path: "b/c", Dir: true},
+		{Path: "b", Dir: true},
+		{Path: "cache"},
 	}, b.module.Rules)
 	want := []rsync.Extra{{Path: "app/f"}, {Path: "app/lib", Dir: true}, {Path: "app/lib/x"}, {Path: "cache"}}
 	if diff := cmp.Diff(want, got); diff != "" {

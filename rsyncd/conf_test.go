@@ -22,7 +22,8 @@ func guideSpec() Spec {
 		PIDFile: "/run/syncagent-receiver/rsyncd.pid", LogFile: "/var/log/syncagent/rsyncd.log",
 		LockFile: "/run/syncagent-receiver/rsyncd.lock",
 		Modules: []ModuleSpec{
-			{Name: "www", Path: "/www/www"}, {Name: "bbs", Path: "/www/bbs"},
+			{Name: "www", Path: "/www/www"},
+			{Name: "bbs", Path: "/www/bbs"},
 			{Name: "blog", Path: "/www/blog", UID: "www", GID: "www", Comment: "the blog, for reading", ReadOnly: true},
 		},
 	}

@@ -73,8 +73,10 @@ type ownFile struct{ name, path string }
 
 func (c Conf) files() []ownFile {
 	return []ownFile{
-		{"pid file", c.PIDFile}, {"log file", c.LogFile},
-		{"lock file", c.LockFile}, {"motd file", c.MOTDFile},
+		{"pid file", c.PIDFile},
+		{"log file", c.LogFile},
+		{"lock file", c.LockFile},
+		{"motd file", c.MOTDFile},
 	}
 }
 

@@ -96,7 +96,9 @@ func TestEqual(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	tests := []struct{ text, want string }{
-		{"x", ""}, {"a b:#ü\\", ""}, {strings.Repeat("a", MaxPassword), ""},
+		{"x", ""},
+		{"a b:#ü\\", ""},
+		{strings.Repeat("a", MaxPassword), ""},
 		{"", "the password is empty"},
 		{strings.Repeat("a", MaxPassword+1), "the password has 512 bytes, rsync reads 511: take a shorter one"},
 		{" x", "the password begins or ends with a blank, which rsync counts and people do not see: remove it"},

@@ -1,6 +1,7 @@
 package chaostest
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"syncagent/rsyncd/rsyncdtest"
 )
 
 // seedEnv repeats a run.
@@ -81,10 +84,11 @@ func needsRoot(t *testing.T) {
 	if os.Geteuid() == 0 {
 		return
 	}
-	if slices.Contains(strings.Split(os.Getenv("AGENT_TEST_MUST_RUN"), ","), "namespaces") || os.Getenv("CI") != "" || long {
-		t.Fatal("no right to make network namespaces here: run it as root")
+	err := errors.New("no right to make network namespaces here: run it as root")
+	if os.Getenv("CI") != "" || long {
+		t.Fatal(err)
 	}
-	t.Skip("no right to make network namespaces here; AGENT_TEST_MUST_RUN=namespaces makes this a failure")
+	rsyncdtest.Lacks(t, "namespaces", err)
 }
 
 func masterSeed(t *testing.T) uint64 {

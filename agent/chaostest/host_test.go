@@ -75,6 +75,7 @@ func (h *host) deafTo(o *host) {
 	h.t.Helper()
 	h.ip("-n " + h.name + " route add blackhole " + o.addr + "/32")
 }
+
 func (h *host) hearing(o *host) {
 	h.t.Helper()
 	h.ip("-n " + h.name + " route del blackhole " + o.addr + "/32")

@@ -105,8 +105,10 @@ func (w *world) newSlave(h *host, name, disk string) *slave {
 // would.
 func (s *slave) init(w *world, more ...string) {
 	w.Helper()
-	args := []string{agentBinary(), "init", "slave", "--dir", s.dir, "--module", "data=" + s.tree, "--user", "repl",
-		"--password-file", w.pass(), "--address", s.addr, "--port", "873", "--allow", w.master.addr}
+	args := []string{
+		agentBinary(), "init", "slave", "--dir", s.dir, "--module", "data=" + s.tree, "--user", "repl",
+		"--password-file", w.pass(), "--address", s.addr, "--port", "873", "--allow", w.master.addr,
+	}
 	s.run(append(args, more...)...)
 }
 

@@ -78,8 +78,10 @@ type fakeSystem struct {
 
 func healthy() *fakeSystem {
 	return &fakeSystem{
-		about: About{OS: "Debian GNU/Linux 12 (bookworm)", Family: "debian", Kernel: "6.1.0-28-amd64", Arch: "amd64",
-			Now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)},
+		about: About{
+			OS: "Debian GNU/Linux 12 (bookworm)", Family: "debian", Kernel: "6.1.0-28-amd64", Arch: "amd64",
+			Now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC),
+		},
 		version: "3.5.0",
 		space:   Space{Type: 0xEF53, Total: 100 << 30, Free: 50 << 30, Inodes: 1000, InodesFree: 500},
 	}

@@ -89,11 +89,20 @@ func TestWatches(t *testing.T) {
 		words   []string
 	}{
 		{"enough", fakeInotify{"/a": need(10, 65536, 3)}, []config.Module{module("a", "auto")}, OK, "this host", []string{"10 directories", "65536 allowed"}},
-		{"sum too large", fakeInotify{"/a": need(40000, 65536, 3), "/b": need(30000, 65536, 3)},
-			[]config.Module{module("a", "auto"), module("b", "auto")}, Fail, "this host",
-			[]string{"70000 directories", `"fs.inotify.max_user_watches = 524288"`, "sysctl --system"}},
-		{"both limits", fakeInotify{"/a": need(70000, 65536, 127)}, []config.Module{module("a", "auto")}, Fail, "this host",
-			[]string{`"fs.inotify.max_user_watches = 524288" and "fs.inotify.max_user_instances = 512"`}},
+		{
+			"sum too large",
+			fakeInotify{"/a": need(40000, 65536, 3), "/b": need(30000, 65536, 3)},
+			[]config.Module{module("a", "auto"), module("b", "auto")},
+			Fail, "this host",
+			[]string{"70000 directories", `"fs.inotify.max_user_watches = 524288"`, "sysctl --system"},
+		},
+		{
+			"both limits",
+			fakeInotify{"/a": need(70000, 65536, 127)},
+			[]config.Module{module("a", "auto")},
+			Fail, "this host",
+			[]string{`"fs.inotify.max_user_watches = 524288" and "fs.inotify.max_user_instances = 512"`},
+		},
 		{"unknown limits", fakeInotify{"/a": {Directories: 5}}, []config.Module{module("a", "auto")}, Warn, "this host", []string{"cannot be read"}},
 		{"polled tree", fakeInotify{"/a": need(10, 65536, 3)}, []config.Module{module("a", "auto"), module("huge", "poll")}, OK, "this host", []string{"10 directories"}},
 		{"missing tree", fakeInotify{}, []config.Module{module("a", "auto")}, Warn, "a", []string{"cannot be counted"}},

@@ -269,8 +269,10 @@ func TestOrder(t *testing.T) {
 }
 
 func TestMaster(t *testing.T) {
-	c := master(t, t.TempDir(), "targets:\n"+target("s1", "192.0.2.1", 873)+"  s2: {host: 192.0.2.2, auth: {password_file: /nonexistent/pass}}\n")
-	list := Master(context.Background(), c, Options{System: healthy(), Network: fakeNetwork{greeting: rsync.Greeting{Protocol: "32.0"}}})
+	www := t.TempDir()
+	c := master(t, www, "targets:\n"+target("s1", "192.0.2.1", 873)+"  s2: {host: 192.0.2.2, auth: {password_file: /nonexistent/pass}}\n")
+	inotify := fakeInotify{www: {Directories: 1, Limit: 65536, Instances: 128}}
+	list := Master(context.Background(), c, Options{System: healthy(), Network: fakeNetwork{greeting: rsync.Greeting{Protocol: "32.0"}}, Inotify: inotify})
 	expect(t, list, "state", c.StateDir, OK)
 	expect(t, list, "disk", c.StateDir, OK)
 	expect(t, list, "password", c.Auth.PasswordFile, OK)

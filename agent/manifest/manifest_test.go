@@ -92,12 +92,16 @@ func TestDiff(t *testing.T) {
 		{"a size", func(r string) error { return os.Truncate(r+"/dir.txt", 3) }, `"dir.txt": want size 11, is 3; want content `},
 		{"a mode", func(r string) error { return os.Chmod(r+"/empty", 0o711) }, `"empty": want mode 0700, is 0711`},
 		{"a special bit", func(r string) error { return os.Chmod(r+"/dir/file", 0o640) }, `want mode 1640, is 0640`},
-		{"a target", func(r string) error { return errors.Join(os.Remove(r+"/dangling"), os.Symlink("x", r+"/dangling")) },
-			`"dangling": want target "nowhere\n\xff", is "x"`},
+		{
+			"a target", func(r string) error { return errors.Join(os.Remove(r+"/dangling"), os.Symlink("x", r+"/dangling")) },
+			`"dangling": want target "nowhere\n\xff", is "x"`,
+		},
 		{"a missing file", func(r string) error { return os.Remove(r + "/new\nline\xff") }, `"new\nline\xff": missing, was file 0600 `},
 		{"an extra file", func(r string) error { return os.WriteFile(r+"/zz", nil, 0o644) }, `"zz": extra, is file`},
-		{"a type", func(r string) error { return errors.Join(os.Remove(r+"/fifo"), os.Mkdir(r+"/fifo", 0o600)) },
-			`"fifo": want fifo 0600 `},
+		{
+			"a type", func(r string) error { return errors.Join(os.Remove(r+"/fifo"), os.Mkdir(r+"/fifo", 0o600)) },
+			`"fifo": want fifo 0600 `,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := fixture(t)

@@ -57,12 +57,21 @@ func TestRepair(t *testing.T) {
 		want   []string
 		calls  []string
 	}{
-		{"mode of secret", func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/etc/rsyncd.secrets", 0o644)) },
-			[]string{"update file etc/rsyncd.secrets mode"}, nil},
-		{"mode of directory", func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/etc", 0o777)) },
-			[]string{"update directory etc mode"}, nil},
-		{"missing file", func(t *testing.T, dir string) { must(t, os.Remove(dir+"/etc/rsyncd.secrets")) },
-			[]string{"create file etc/rsyncd.secrets content,mode", "reload service receiver.service"}, []string{"reload receiver.service"}},
+		{
+			"mode of secret", func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/etc/rsyncd.secrets", 0o644)) },
+			[]string{"update file etc/rsyncd.secrets mode"},
+			nil,
+		},
+		{
+			"mode of directory", func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/etc", 0o777)) },
+			[]string{"update directory etc mode"},
+			nil,
+		},
+		{
+			"missing file", func(t *testing.T, dir string) { must(t, os.Remove(dir+"/etc/rsyncd.secrets")) },
+			[]string{"create file etc/rsyncd.secrets content,mode", "reload service receiver.service"},
+			[]string{"reload receiver.service"},
+		},
 		{"link in place of a file", func(t *testing.T, dir string) {
 			must(t, os.Rename(dir+"/etc/rsyncd.conf", dir+"/elsewhere"))
 			must(t, os.Symlink("../elsewhere", dir+"/etc/rsyncd.conf"))
@@ -71,10 +80,16 @@ func TestRepair(t *testing.T) {
 			must(t, os.Remove(dir+"/etc/receiver.service"))
 			must(t, os.Symlink("/dev/null", dir+"/etc/receiver.service"))
 		}, []string{"update file etc/receiver.service content,mode", "restart service receiver.service"}, []string{"daemon-reload", "restart receiver.service"}},
-		{"the user's file edited", func(t *testing.T, dir string) { write(t, dir+"/etc/receiver.yaml", "port: 1\n", 0o640) },
-			[]string{"update file etc/receiver.yaml content"}, nil},
-		{"missing module", func(t *testing.T, dir string) { must(t, os.RemoveAll(dir+"/www")) },
-			[]string{"create directory www mode", "create directory www/www mode"}, nil},
+		{
+			"the user's file edited", func(t *testing.T, dir string) { write(t, dir+"/etc/receiver.yaml", "port: 1\n", 0o640) },
+			[]string{"update file etc/receiver.yaml content"},
+			nil,
+		},
+		{
+			"missing module", func(t *testing.T, dir string) { must(t, os.RemoveAll(dir+"/www")) },
+			[]string{"create directory www mode", "create directory www/www mode"},
+			nil,
+		},
 		{"mode of module", func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/www/www", 0o700)) }, nil, nil},
 	}
 	for _, c := range cases {
@@ -147,43 +162,61 @@ func TestRefuse(t *testing.T) {
 		start            func(t *testing.T, dir string)
 		want             func(d *Desired)
 	}{
-		{name: "directory in place of a file", code: CodeType, path: "etc/rsyncd.conf", exit: 1,
-			start: func(t *testing.T, dir string) { must(t, os.MkdirAll(dir+"/etc/rsyncd.conf", 0o755)) }},
-		{name: "file in place of a directory", code: CodeType, path: "etc", exit: 1,
-			start: func(t *testing.T, dir string) { write(t, dir+"/etc", "", 0o644) }},
-		{name: "file in place of a parent", code: CodeType, path: "www", exit: 1,
-			start: func(t *testing.T, dir string) { write(t, dir+"/www", "", 0o644) }},
-		{name: "link in place of a managed directory", code: CodeSymlink, path: "etc", exit: 1,
-			start: func(t *testing.T, dir string) { must(t, os.Symlink("/tmp", dir+"/etc")) }},
-		{name: "link inside of a managed directory", code: CodeSymlink, path: "etc/sub", exit: 1,
+		{
+			name: "directory in place of a file", code: CodeType, path: "etc/rsyncd.conf", exit: 1,
+			start: func(t *testing.T, dir string) { must(t, os.MkdirAll(dir+"/etc/rsyncd.conf", 0o755)) },
+		},
+		{
+			name: "file in place of a directory", code: CodeType, path: "etc", exit: 1,
+			start: func(t *testing.T, dir string) { write(t, dir+"/etc", "", 0o644) },
+		},
+		{
+			name: "file in place of a parent", code: CodeType, path: "www", exit: 1,
+			start: func(t *testing.T, dir string) { write(t, dir+"/www", "", 0o644) },
+		},
+		{
+			name: "link in place of a managed directory", code: CodeSymlink, path: "etc", exit: 1,
+			start: func(t *testing.T, dir string) { must(t, os.Symlink("/tmp", dir+"/etc")) },
+		},
+		{
+			name: "link inside of a managed directory", code: CodeSymlink, path: "etc/sub", exit: 1,
 			start: func(t *testing.T, dir string) {
 				must(t, os.Mkdir(dir+"/etc", 0o755))
 				must(t, os.Symlink("/tmp", dir+"/etc/sub"))
 			},
 			want: func(d *Desired) {
 				d.Files = append(d.Files, File{Path: filepath.Dir(d.StateDir) + "/etc/sub/file"})
-			}},
-		{name: "dangling link as module", code: CodeType, path: "www/www", exit: 1,
+			},
+		},
+		{
+			name: "dangling link as module", code: CodeType, path: "www/www", exit: 1,
 			start: func(t *testing.T, dir string) {
 				must(t, os.Mkdir(dir+"/www", 0o755))
 				must(t, os.Symlink("nowhere", dir+"/www/www"))
-			}},
-		{name: "validator", code: CodeInvalid, path: "etc/rsyncd.conf", exit: 2,
+			},
+		},
+		{
+			name: "validator", code: CodeInvalid, path: "etc/rsyncd.conf", exit: 2,
 			want: func(d *Desired) {
 				d.Files[1].Validate = func(b []byte) error { return errors.New("line 2:\nno such parameter") }
-			}},
-		{name: "validator with a problem", code: CodeInvalid, path: "its/path", exit: 2,
+			},
+		},
+		{
+			name: "validator with a problem", code: CodeInvalid, path: "its/path", exit: 2,
 			want: func(d *Desired) {
 				d.Files[1].Validate = func([]byte) error {
 					return fmt.Errorf("check: %w", &Problem{Code: CodeInvalid, Path: filepath.Dir(d.StateDir) + "/its/path", Line: 2})
 				}
-			}},
+			},
+		},
 		{name: "relative path", code: CodeInvalid, path: "x", exit: 2, want: func(d *Desired) { d.Dirs[1].Path = "x" }},
 		{name: "path with dots", code: CodeInvalid, path: "/a/../b", exit: 2, want: func(d *Desired) { d.Dirs[1].Path = "/a/../b" }},
 		{name: "path twice", code: CodeInvalid, path: "etc", exit: 2, want: func(d *Desired) { d.Dirs[1].Path = d.Dirs[0].Path }},
 		{name: "special mode", code: CodeInvalid, path: "etc/receiver.yaml", exit: 2, want: func(d *Desired) { d.Files[0].Mode = 0o4755 }},
-		{name: "below a file", code: CodeInvalid, path: "etc/receiver.yaml/x", exit: 2,
-			want: func(d *Desired) { d.Dirs[1].Path = d.Files[0].Path + "/x" }},
+		{
+			name: "below a file", code: CodeInvalid, path: "etc/receiver.yaml/x", exit: 2,
+			want: func(d *Desired) { d.Dirs[1].Path = d.Files[0].Path + "/x" },
+		},
 		{name: "no state directory", code: CodeInvalid, path: "", exit: 2, want: func(d *Desired) { d.StateDir = "" }},
 	}
 	for _, c := range cases {

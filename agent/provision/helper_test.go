@@ -203,10 +203,14 @@ func slave(dir string) Desired {
 		},
 		Files: []File{
 			{Path: dir + "/etc/receiver.yaml", Content: []byte("port: 873\n"), User: true},
-			{Path: dir + "/etc/rsyncd.conf", Content: []byte("port = 873\n[www]\npath = /www/www\n"), Mode: 0o644,
-				Effect: Restart, Service: "receiver.service", Reason: "port changed"},
-			{Path: dir + "/etc/rsyncd.secrets", Content: []byte("repl:" + secretWord + "\n"), Mode: 0o600, Secret: true,
-				Effect: Reload, Service: "receiver.service"},
+			{
+				Path: dir + "/etc/rsyncd.conf", Content: []byte("port = 873\n[www]\npath = /www/www\n"), Mode: 0o644,
+				Effect: Restart, Service: "receiver.service", Reason: "port changed",
+			},
+			{
+				Path: dir + "/etc/rsyncd.secrets", Content: []byte("repl:" + secretWord + "\n"), Mode: 0o600, Secret: true,
+				Effect: Reload, Service: "receiver.service",
+			},
 			{Path: dir + "/etc/60-syncagent.conf", Content: []byte("fs.inotify.max_user_watches=1\n"), Kind: KindSysctl},
 		},
 		Units: []Unit{{

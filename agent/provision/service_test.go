@@ -29,8 +29,13 @@ func TestServices(t *testing.T) {
 		{"restart swallows reload", running, []func(*Desired){secret, conf}, []string{"restart receiver.service"}, []string{"port changed"}},
 		{"start swallows restart", UnitState{Enabled: true}, []func(*Desired){conf}, []string{"start receiver.service"}, nil},
 		{"unit changed", running, []func(*Desired){unit}, []string{"daemon-reload", "restart receiver.service"}, []string{"etc/receiver.service changed"}},
-		{"unit changed but not to be started", UnitState{Enabled: true},
-			[]func(*Desired){unit, func(d *Desired) { d.Units[0].Start = false }}, []string{"daemon-reload"}, nil},
+		{
+			"unit changed but not to be started",
+			UnitState{Enabled: true},
+			[]func(*Desired){unit, func(d *Desired) { d.Units[0].Start = false }},
+			[]string{"daemon-reload"},
+			nil,
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"syncagent/agent/tree"
+	"syncagent/rsyncd/rsyncdtest"
 )
 
 const inNamespace = "ROOT_TEST_IN_NAMESPACE"
@@ -55,10 +55,7 @@ func mountable(t *testing.T) bool {
 // needs skips a test that this machine has no right to run, unless it is told that it must.
 func needs(t *testing.T, what string, err error) {
 	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv("AGENT_TEST_MUST_RUN"), ","), what) {
-		t.Fatal(err)
-	}
-	t.Skipf("no right to %s here (%v); AGENT_TEST_MUST_RUN=%s makes this a failure", what, err, what)
+	rsyncdtest.Lacks(t, what, fmt.Errorf("no right to %s here: %w", what, err))
 }
 
 func mount(t *testing.T, dir string) {

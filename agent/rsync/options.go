@@ -56,8 +56,13 @@ func (c *Client) args(m mode) []string {
 		on  bool
 		arg string
 	}{
-		{m.dry, "-n"}, {m.again, "-I"}, {m.checksum, "-c"}, {m.force, "--force"},
-		{m.gone, "--delete-missing-args"}, {m.deep, "-r"}, {m.deep && m.dry && m.extras, "--delete"},
+		{m.dry, "-n"},
+		{m.again, "-I"},
+		{m.checksum, "-c"},
+		{m.force, "--force"},
+		{m.gone, "--delete-missing-args"},
+		{m.deep, "-r"},
+		{m.deep && m.dry && m.extras, "--delete"},
 	} {
 		if f.on {
 			args = append(args, f.arg)

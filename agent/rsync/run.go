@@ -253,8 +253,10 @@ func startError(err error) *Error {
 func (c *Client) judge(wait, killed error, col *collector) *Error {
 	text := strings.ReplaceAll(col.words.String(), strings.TrimSuffix(sourceArg, "/"), c.cfg.Source)
 	if killed != nil {
-		return &Error{Class: Transient, Code: -1, Err: killed,
-			Text: printable(fmt.Sprintf("%v, was ended; %s", killed, lastWords(text)), maxText)}
+		return &Error{
+			Class: Transient, Code: -1, Err: killed,
+			Text: printable(fmt.Sprintf("%v, was ended; %s", killed, lastWords(text)), maxText),
+		}
 	}
 	var exit *exec.ExitError
 	switch {

@@ -29,9 +29,15 @@ func TestContains(t *testing.T) {
 		p, q Path
 		want bool
 	}{
-		{Root, Root, true}, {Root, "a", true}, {"a", Root, false},
-		{"a", "a", true}, {"a", "a/b/c", true}, {"a/b", "a", false},
-		{"a", "ab", false}, {"a", "a-b", false}, {"a", "b/a", false},
+		{Root, Root, true},
+		{Root, "a", true},
+		{"a", Root, false},
+		{"a", "a", true},
+		{"a", "a/b/c", true},
+		{"a/b", "a", false},
+		{"a", "ab", false},
+		{"a", "a-b", false},
+		{"a", "b/a", false},
 	} {
 		if got := c.p.Contains(c.q); got != c.want {
 			t.Errorf("%q.Contains(%q) is %v", c.p, c.q, got)

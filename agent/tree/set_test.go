@@ -36,8 +36,11 @@ func TestSetMark(t *testing.T) {
 		{"deep stays deep", []Mark{{"a", Deep}, {"a", Attrs}}, Batch{{"a", all}}},
 		{"the root", []Mark{{"a", Attrs}, {Root, Attrs}}, Batch{{Root, Attrs}, {"a", Attrs}}},
 		{"the root deep", []Mark{{"a", Attrs}, {Root, Deep}, {"b", Content}}, Batch{{Root, all}}},
-		{"in order", []Mark{{"b", Attrs}, {"a.b", Attrs}, {"a/b", Attrs}, {"a", Attrs}, {"a-b", Attrs}},
-			Batch{{"a", Attrs}, {"a/b", Attrs}, {"a-b", Attrs}, {"a.b", Attrs}, {"b", Attrs}}},
+		{
+			"in order",
+			[]Mark{{"b", Attrs}, {"a.b", Attrs}, {"a/b", Attrs}, {"a", Attrs}, {"a-b", Attrs}},
+			Batch{{"a", Attrs}, {"a/b", Attrs}, {"a-b", Attrs}, {"a.b", Attrs}, {"b", Attrs}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := marks(c.give...)
@@ -127,21 +130,31 @@ func TestSetRollsUp(t *testing.T) {
 		give []Mark
 		deep []Mark // every deep mark afterwards
 	}{
-		{"the crowded directory only",
+		{
+			"the crowded directory only",
 			slices.Concat(spread("big/%d", 80), spread("small/%d", 30)),
-			[]Mark{deep("big")}},
-		{"a crowd in spite of a subdirectory",
+			[]Mark{deep("big")},
+		},
+		{
+			"a crowd in spite of a subdirectory",
 			slices.Concat(spread("big/sub/%d", 5), spread("big/%d", 80), spread("x%d/y", 30)),
-			[]Mark{deep("big")}},
-		{"the ancestor when there is one a directory",
+			[]Mark{deep("big")},
+		},
+		{
+			"the ancestor when there is one a directory",
 			slices.Concat(spread("a/%d/x", 60), spread("b/%d/x/y", 45)),
-			[]Mark{deep("a")}},
-		{"a few files in the root do not make everything deep",
+			[]Mark{deep("a")},
+		},
+		{
+			"a few files in the root do not make everything deep",
 			slices.Concat(spread("%d", 9), spread("a/%d/x/y", 92)),
-			[]Mark{deep("a")}},
-		{"the root last",
+			[]Mark{deep("a")},
+		},
+		{
+			"the root last",
 			slices.Concat(spread("%d", 60), spread("a/%d", 41)),
-			[]Mark{deep("a")}},
+			[]Mark{deep("a")},
+		},
 		{"the root if nothing else helps", spread("%d", 101), []Mark{deep(Root)}},
 		{"the root of lone chains", spread("%d/a/b", 101), []Mark{deep(Root)}},
 	} {

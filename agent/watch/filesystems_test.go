@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"syncagent/agent/tree"
+	"syncagent/rsyncd/rsyncdtest"
 )
 
 // mountImage makes a file system of its own at dir, empty.
@@ -28,7 +29,7 @@ func mountImage(t *testing.T, kind, dir string) {
 	}
 	for _, cmd := range [][]string{{"mkfs." + kind, "-q", image}, {"mount", "-o", "loop", image, dir}} {
 		if out, err := exec.CommandContext(t.Context(), cmd[0], cmd[1:]...).CombinedOutput(); err != nil {
-			cannot(t, kind, &os.PathError{Op: strings.TrimSpace(string(out)), Path: strings.Join(cmd, " "), Err: err})
+			rsyncdtest.Lacks(t, kind, &os.PathError{Op: strings.TrimSpace(string(out)), Path: strings.Join(cmd, " "), Err: err})
 		}
 	}
 	t.Cleanup(func() { unmount(t, dir, unix.MNT_DETACH) })
@@ -111,7 +112,7 @@ func TestSubvolumes(t *testing.T) {
 	mkdir(t, filepath.Join(root, "nested/d"))
 	h := start(t, Config{Root: root})
 	if s := h.w.Stats(); s.Backend != string(Fanotify) || s.Filesystems != 1 {
-		cannot(t, "subvolumes", os.NewSyscallError(s.Why, unix.EOPNOTSUPP)) // before Linux 6.8
+		rsyncdtest.Lacks(t, "subvolumes", os.NewSyscallError(s.Why, unix.EOPNOTSUPP)) // before Linux 6.8
 	}
 	for _, dir := range []string{".", "mnt/d", "nested/d"} {
 		h.reports(dir, "f")
@@ -134,7 +135,7 @@ func mountOverlay(t *testing.T, layers, dir string) {
 	}
 	opts := "lowerdir=" + layers + "/lower,upperdir=" + layers + "/upper,workdir=" + layers + "/work"
 	if err := unix.Mount("overlay", dir, "overlay", 0, opts); err != nil {
-		cannot(t, "overlay", err)
+		rsyncdtest.Lacks(t, "overlay", err)
 	}
 }
 

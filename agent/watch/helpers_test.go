@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"syncagent/agent/tree"
+	"syncagent/rsyncd/rsyncdtest"
 )
 
 // patience bounds every wait for a condition; a test that reaches it has failed.
@@ -109,17 +110,8 @@ func needFanotify(t testing.TB, dir string) {
 		dir = resolved(t, t.TempDir())
 	}
 	if err := checkFanotify(Config{Root: dir}); err != nil {
-		cannot(t, "fanotify", err)
+		rsyncdtest.Lacks(t, "fanotify", err)
 	}
-}
-
-// cannot skips a test for want of something, unless the machine is told to have it.
-func cannot(t testing.TB, what string, err error) {
-	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv("AGENT_TEST_MUST_RUN"), ","), what) {
-		t.Fatal(err)
-	}
-	t.Skipf("%v; AGENT_TEST_MUST_RUN=%s makes this a failure", err, what)
 }
 
 // startPaced is start with the backend of cfg, which is not auto, without the

@@ -219,8 +219,12 @@ func TestRootDirPaths(t *testing.T) {
 		root, abs string
 		rel       tree.Path
 	}{
-		{"/", "/", ""}, {"/", "/etc", "etc"}, {"/", "/etc/x", "etc/x"},
-		{"/r", "/r", ""}, {"/r", "/r/x", "x"}, {"/r/s", "/r/s/x/y", "x/y"},
+		{"/", "/", ""},
+		{"/", "/etc", "etc"},
+		{"/", "/etc/x", "etc/x"},
+		{"/r", "/r", ""},
+		{"/r", "/r/x", "x"},
+		{"/r/s", "/r/s/x/y", "x/y"},
 	}
 	for _, tt := range tests {
 		r := rootDir{path: tt.root}

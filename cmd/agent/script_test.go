@@ -67,10 +67,11 @@ package main
 //	inode VAR FILE                    its inode number
 //	golden FILE NAME                  FILE equals testdata/golden/NAME
 //
-// The condition [root] is whether the script runs as root.
+// The condition [root] is whether the script runs as root; with AGENT_TEST_MUST_RUN=root it has to.
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -82,6 +83,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"syncagent/rsyncd/rsyncdtest"
 )
 
 var update = flag.Bool("update", false, "write golden files and script files anew")
@@ -164,9 +167,15 @@ func workdir(t *testing.T) string {
 	return dir
 }
 
+var errNotRoot = errors.New("these tests have to run as root here: AGENT_TEST_MUST_RUN says so")
+
 func condition(cond string) (bool, error) {
 	if cond == "root" {
-		return os.Geteuid() == 0, nil
+		root := os.Geteuid() == 0
+		if !root && rsyncdtest.MustRun(cond) {
+			return false, errNotRoot
+		}
+		return root, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+
+	"syncagent/rsyncd/rsyncdtest"
 )
 
 // TestParity is the table of what a confxml.xml means: each file of
@@ -33,7 +36,7 @@ import (
 // All rows run in one agent and one daemon, at the same time.
 func TestParity(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("the daemon keeps owners: needs root")
+		rsyncdtest.Lacks(t, "root", errors.New("the daemon keeps owners: needs root"))
 	}
 	needTools(t)
 	p := newParity(t)

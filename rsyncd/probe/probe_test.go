@@ -68,11 +68,15 @@ func TestAccess(t *testing.T) {
 		{"user with a secret that no rule names", nil, func(l *probe.Login) { l.User, l.Password = "other", "x" }, probe.AuthFailed},
 		{"stranger", nil, func(l *probe.Login) { l.From = netip.MustParseAddr("192.0.2.1") }, probe.Denied},
 		{"stranger over IPv6", nil, func(l *probe.Login) { l.From = netip.MustParseAddr("2001:db8:5::8") }, probe.Denied},
-		{"stranger to a listed module", func(c *rsyncd.Conf) { c.Modules[0].List = true },
-			func(l *probe.Login) { l.From = netip.MustParseAddr("192.0.2.1") }, probe.Denied},
+		{
+			"stranger to a listed module", func(c *rsyncd.Conf) { c.Modules[0].List = true },
+			func(l *probe.Login) { l.From = netip.MustParseAddr("192.0.2.1") }, probe.Denied,
+		},
 		{"unknown module", nil, func(l *probe.Login) { l.Module = "bbs" }, probe.Denied},
-		{"open module", func(c *rsyncd.Conf) { c.Modules[0].AuthUsers = nil },
-			func(l *probe.Login) { l.Password = "guess" }, probe.Accepted},
+		{
+			"open module", func(c *rsyncd.Conf) { c.Modules[0].AuthUsers = nil },
+			func(l *probe.Login) { l.Password = "guess" }, probe.Accepted,
+		},
 		{"digest floor", func(c *rsyncd.Conf) { c.Modules[0].AuthDigest = "sha512" }, nil, probe.Accepted},
 		{"message of the day", func(c *rsyncd.Conf) { c.MOTDFile = c.Modules[0].SecretsFile }, nil, probe.Accepted},
 	} {
@@ -136,12 +140,18 @@ func TestGuarded(t *testing.T) {
 		want     string
 	}{
 		{"as it shall be", nil, password, ""},
-		{"everybody may come", func(c *rsyncd.Conf) { c.Modules[0].HostsAllow, c.Modules[0].HostsDeny = nil, nil }, password,
-			`repl@192.0.2.1 to module www: want "denied or unknown module", the daemon says "accepted"`},
-		{"everybody may log in", func(c *rsyncd.Conf) { c.Modules[0].AuthUsers = nil }, password,
-			`repl@10.9.0.0 to module www: want "auth failed", the daemon says "accepted"`},
-		{"the secrets file has another", nil, "outdated",
-			`repl@10.9.0.0 to module www: want "accepted", the daemon says "auth failed"`},
+		{
+			"everybody may come", func(c *rsyncd.Conf) { c.Modules[0].HostsAllow, c.Modules[0].HostsDeny = nil, nil }, password,
+			`repl@192.0.2.1 to module www: want "denied or unknown module", the daemon says "accepted"`,
+		},
+		{
+			"everybody may log in", func(c *rsyncd.Conf) { c.Modules[0].AuthUsers = nil }, password,
+			`repl@10.9.0.0 to module www: want "auth failed", the daemon says "accepted"`,
+		},
+		{
+			"the secrets file has another", nil, "outdated",
+			`repl@10.9.0.0 to module www: want "accepted", the daemon says "auth failed"`,
+		},
 		{"misspelt", func(c *rsyncd.Conf) {
 			c.Modules[0].Extra = []rsyncd.Param{{Name: "host allow", Value: "10.9.0.0/16"}}
 			c.Modules[0].HostsAllow, c.Modules[0].HostsDeny = nil, nil

@@ -6,5 +6,6 @@
 // It must not know how the master pushes.
 //
 // Whatever is missing, rsync first of all, fails the test: a skipped test
-// proves nothing and looks green.
+// proves nothing and looks green. Only for want of rights is one skipped, and a
+// machine that has them says so; see Lacks.
 package rsyncdtest
