@@ -80,7 +80,8 @@ type waiting struct {
 	last  map[string]status.WaitUpdate
 }
 
-// tell takes an update, and says what is new about what is waited for.
+// tell takes an update, and says what is new about what is waited for. A slave that is
+// tried again and again for the same reason is not.
 func (w *waiting) tell(u status.WaitUpdate) {
 	name := u.Module + " on " + u.Target
 	was, known := w.last[name]
@@ -88,7 +89,7 @@ func (w *waiting) tell(u status.WaitUpdate) {
 		w.order = append(w.order, name)
 	}
 	w.last[name] = u
-	if w.output == "text" && u.Waiting != "" && u.State != was.State {
+	if w.output == "text" && u.Waiting != "" && u.State != was.State && u.Waiting != was.Waiting {
 		fmt.Fprintf(w.err, "%s: %s: %s\n", name, u.State, u.Waiting)
 	}
 }
