@@ -86,7 +86,11 @@ func (r *Replica) recognise(now instance) {
 	switch {
 	case !was.known():
 	case was.place != now.place:
-		r.log.Warn("target is not the one it was, comparing everything")
+		if was.place == noPlace { // a module that the slave did not have yet is no alarm
+			r.log.Info("target serves the module now, or tells for the first time where, comparing everything")
+		} else {
+			r.log.Warn("target is not the one it was, comparing everything")
+		}
 		r.sweeps.firstDone, r.sweeps.complete = false, false
 		clear(r.surplus) // was seen on the other one, as what was approved
 		clear(r.gate.approved)

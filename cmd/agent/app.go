@@ -80,7 +80,12 @@ func cobraCommands(root *cobra.Command) {
 		case "help":
 			c.Short = "explain a command"
 		case "completion":
-			c.Short = "print what completes commands and names in bash, zsh, fish or powershell"
+			c.Short = "print what completes commands and names in bash, zsh or fish"
+			for _, shell := range c.Commands() {
+				if shell.Name() == "powershell" { // the program runs on Linux alone
+					c.RemoveCommand(shell)
+				}
+			}
 			c.Example = "  source <(agent completion bash)                                  # in this shell\n" +
 				"  agent completion bash > /etc/bash_completion.d/agent             # in every one, with bash-completion\n" +
 				"  agent completion zsh > /usr/local/share/zsh/site-functions/_agent"

@@ -31,6 +31,8 @@ func (a *app) approveCommand() *cobra.Command {
 			"exactly what was held then. On a terminal it asks first. An approval that cannot be carried out ends after an hour.\n\n" +
 			"Exit status: 0 accepted, or nothing is held; 1 failed, or something else is held by now; 3 with --dry-run:\n" +
 			"something is held.",
+		Example: "  agent approve --dry-run\n" +
+			"  agent approve --module www --yes",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.approve(cmd.Context(), o) },
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -71,7 +72,7 @@ func TestDocsPromiseNamesItsTests(t *testing.T) {
 // TestDocsLinks: what a page links to is there.
 func TestDocsLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	for _, page := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/configuration.md", "docs/reliability.md", "docs/ansible.md", "roles/agent_install/README.md", "roles/agent_slave/README.md", "roles/agent_master/README.md"} {
+	for _, page := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/configuration.md", "docs/reliability.md", "docs/operating.md", "docs/hooks.md", "docs/ansible.md", "roles/agent_install/README.md", "roles/agent_slave/README.md", "roles/agent_master/README.md"} {
 		for _, m := range link.FindAllStringSubmatch(readDoc(t, page), -1) {
 			to := filepath.Join(filepath.Dir(page), m[1])
 			if _, err := os.Stat(filepath.Join("..", "..", to)); err != nil {
@@ -81,11 +82,31 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
+// TestDocsTwins: both languages show the same commands, configuration and figures.
+func TestDocsTwins(t *testing.T) {
+	facts := regexp.MustCompile(`(?m)^    agent [a-z, ]+|\d[\d.,]* (?:m?s|[KM]iB)\b|\]\(docs/[a-z-]+\.?[a-z]*|^ +[a-z_]+: [^#\n]*`)
+	list := func(page string) []string {
+		found := facts.FindAllString(strings.ReplaceAll(readDoc(t, page), ".zh.md", ".md"), -1)
+		for i := range found {
+			found[i] = strings.TrimSpace(found[i])
+		}
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	english, chinese := list("README.md"), list("README.zh.md")
+	if len(english) < 40 {
+		t.Fatalf("only %d facts were found", len(english))
+	}
+	if !slices.Equal(english, chinese) {
+		t.Errorf("README.md says %q\nREADME.zh.md says %q", english, chinese)
+	}
+}
+
 // TestDocsCommands: each command that the pages show is one.
 func TestDocsCommands(t *testing.T) {
 	root := newApp(streams{}).command()
 	shown := regexp.MustCompile("(?m)(?:^    |`)agent ([a-z]+(?: [a-z]+)?)")
-	for _, page := range []string{"README.md", "docs/configuration.md", "docs/reliability.md"} {
+	for _, page := range []string{"README.md", "README.zh.md", "docs/configuration.md", "docs/reliability.md", "docs/operating.md", "docs/hooks.md"} {
 		found := shown.FindAllStringSubmatch(readDoc(t, page), -1)
 		if len(found) == 0 {
 			t.Errorf("%s shows no command", page)

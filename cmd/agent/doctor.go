@@ -27,8 +27,9 @@ func (a *app) doctorCommand() *cobra.Command {
 			"the source directories and the kernel's limits, and whether every slave can be reached, logged in to and made\n" +
 			"to delete. It changes nothing, here or there. With --config only the role of that file is checked.\n\n" +
 			"Exit status: 0 nothing failed, though there may be warnings; 1 something failed; 2 wrong usage.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+		Example: "  agent doctor\n  agent doctor --output json | jq '.findings[] | select(.level != \"ok\")'",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
 	}
 }
 

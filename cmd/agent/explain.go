@@ -21,6 +21,8 @@ func (a *app) explainCommand() *cobra.Command {
 			"sweep (only the comparison that is due can tell); and what was last tried with it there, with rsync's words.\n" +
 			"PATH is absolute, or relative to a module's directory.\n\n" +
 			"Exit status: 0 answered; 1 failed, no agent runs, or no module holds PATH; 2 wrong usage.",
+		Example: "  agent explain /www/www/index.html\n" +
+			"  agent explain --module www index.html",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Path.Name = args[0]

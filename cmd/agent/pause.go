@@ -32,7 +32,8 @@ func (a *app) pausing(name, short, long string, paused bool) *cobra.Command {
 		Short: short,
 		Long: long + "\n\nExit status: 0 done; 1 failed, no agent runs, or it holds but cannot be written to the state directory;\n" +
 			"2 wrong usage.",
-		Args: cobra.NoArgs,
+		Example: "  agent " + name + " --target s1",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			req := status.PauseRequest{Scope: s, Paused: paused}
 			if cmd.Flags().Changed("for") {

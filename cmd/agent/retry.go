@@ -19,6 +19,8 @@ func (a *app) retryCommand() *cobra.Command {
 			"that \"agent status --failing\" names. With PATH only those at and below it, absolute or relative to the module's\n" +
 			"directory. It does not wait for the outcome: \"agent wait\" does.\n\n" +
 			"Exit status: 0 they are being tried; 1 failed, no agent runs, or nothing fails at PATH; 2 wrong usage.",
+		Example: "  agent retry\n" +
+			"  agent retry --target s1 /www/www/upload",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {

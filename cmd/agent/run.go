@@ -46,6 +46,8 @@ func (a *app) runCommand() *cobra.Command {
 			"State, socket and pid file of such an instance stand in a directory of their own, which the log names, with the\n" +
 			"configuration that the files came to: -c DIR/agent.yaml leads the other commands there.\n\n" +
 			"Exit status: 0 stopped; 1 failed; 2 wrong usage or configuration.",
+		Example: "  agent run\n" +
+			"  agent run --config /srv/sync/agent.yaml --log-level debug",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runMaster(cmd.Context(), o) },
 	}
@@ -143,7 +145,8 @@ func (a *app) receiverCommand() *cobra.Command {
 			"A module whose directory is missing or on another file system than before is taken out of service until that is\n" +
 			"back. --accept MODULE starts nothing: it has the running receiver, or the next one, take the directory as it is.\n\n" +
 			"Exit status: 0 stopped; 1 failed; 2 wrong usage or configuration.",
-		Args: cobra.NoArgs,
+		Example: "  agent receiver\n  SYNCAGENT_PASSWORD=... agent receiver --config /etc/receiver.yaml     # in a container",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if accept != "" {
 				return a.acceptRoot(accept)

@@ -145,8 +145,9 @@ func (a *app) importCommand() *cobra.Command {
 		Long: "Prints the configuration that the files come to, merged, and on standard error, line by line, what means\n" +
 			"something else than it did and why. With --output json both stand in one object. Nothing is changed.\n\n" +
 			"Exit status: 0 done; 1 a file cannot be read; 2 a file cannot be taken.",
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, files []string) error { return a.importSersync(files, opt) },
+		Example: "  agent config import /usr/local/sersync/conf/*.xml > /etc/syncagent/agent.yaml",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(_ *cobra.Command, files []string) error { return a.importSersync(files, opt) },
 	}
 	pluginFlag(cmd, &opt)
 	return cmd

@@ -41,3 +41,21 @@ func TestSyncTellsHowFarItIs(t *testing.T) {
 		t.Errorf("%s", out.String())
 	}
 }
+
+// A wait names what it waits for once, however often the slave is tried meanwhile.
+func TestWaitTellsEachReasonOnce(t *testing.T) {
+	var out bytes.Buffer
+	w := &waiting{app: &app{streams: streams{err: &out}, output: "text"}, last: map[string]status.WaitUpdate{}}
+	for _, u := range []status.WaitUpdate{
+		{State: status.Backoff, Waiting: "connection refused"}, {State: status.Sweeping, Waiting: "connection refused"},
+		{State: status.Backoff, Waiting: "connection refused"}, {State: status.Sending, Waiting: "2 changes are not confirmed"},
+		{State: status.Sending, Waiting: "1 change is not confirmed"},
+	} {
+		u.Module, u.Target = "www", "s1"
+		w.tell(u)
+	}
+	want := "www on s1: backoff: connection refused\nwww on s1: sending: 2 changes are not confirmed\n"
+	if out.String() != want {
+		t.Errorf("%s", out.String())
+	}
+}

@@ -26,6 +26,8 @@ func (a *app) syncCommand() *cobra.Command {
 		Long: "One sweep now: through the running agent if there is one, else by itself.\n\n" +
 			"Exit status: 0 every target is equal; 1 failed; 2 wrong usage or configuration; 3 some target is not equal;\n" +
 			"5 --timeout ran out.",
+		Example: "  agent sync --module www --target s1\n" +
+			"  agent sync --dry-run",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), o) },
 	}

@@ -27,6 +27,8 @@ func (a *app) verifyCommand() *cobra.Command {
 			"With --repair what differs is then made equal, as \"agent sync\" does: through the running agent if there is one, by the\n" +
 			"same guards, and with every byte read again if --checksum is given.\n\n" +
 			"Exit status: 0 all is equal, or was made equal; 1 failed; 2 wrong usage or configuration; 3 something differs.",
+		Example: "  agent verify --module www --checksum\n" +
+			"  agent verify --repair",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.verify(cmd.Context(), o) },
 	}

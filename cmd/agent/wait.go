@@ -29,8 +29,9 @@ func (a *app) waitCommand() *cobra.Command {
 			"or for settle.growing. Deletes that are held and paths that a slave does not take keep it waiting: what it waits\n" +
 			"for stands on standard error, and is named when --timeout runs out.\n\n" +
 			"Exit status: 0 all of it is there; 1 failed, or no agent runs; 2 wrong usage; 5 --timeout ran out.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.wait(cmd.Context(), o) },
+		Example: "  cp -r release /www/www && agent wait --module www --timeout 2m",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.wait(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Module, "module", "", "only the module `NAME`")
@@ -79,7 +80,8 @@ type waiting struct {
 	last  map[string]status.WaitUpdate
 }
 
-// tell takes an update, and says what is new about what is waited for.
+// tell takes an update, and says what is new about what is waited for. A slave that is
+// tried again and again for the same reason is not.
 func (w *waiting) tell(u status.WaitUpdate) {
 	name := u.Module + " on " + u.Target
 	was, known := w.last[name]
@@ -87,7 +89,7 @@ func (w *waiting) tell(u status.WaitUpdate) {
 		w.order = append(w.order, name)
 	}
 	w.last[name] = u
-	if w.output == "text" && u.Waiting != "" && u.State != was.State {
+	if w.output == "text" && u.Waiting != "" && u.State != was.State && u.Waiting != was.Waiting {
 		fmt.Fprintf(w.err, "%s: %s: %s\n", name, u.State, u.Waiting)
 	}
 }
