@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"syncagent/agent/config"
@@ -100,8 +101,9 @@ func TestWantedSweepSurvivesARestart(t *testing.T) {
 		b.accept()
 		b.batches()
 		b.renew()
-		b.watched(false)
 		b.start()
+		synctest.Wait()
+		b.watched(false)
 		time.Sleep(time.Second)
 		b.equal()
 		if !slices.ContainsFunc(b.batches(), func(s rsync.Batch) bool { return slices.Contains(s.Send, "f") }) {

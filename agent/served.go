@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"syncagent/agent/config"
 	"syncagent/agent/root"
@@ -72,8 +73,23 @@ func replaceFile(name string, data []byte, mode fs.FileMode) error {
 	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
 		err = os.Rename(tmp, name)
 	}
+	if err == nil {
+		err = syncDir(filepath.Dir(name)) // else a power cut may take the new name back
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+func syncDir(name string) error {
+	dir, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := dir.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) { // EINVAL: a file system that has no such thing
+		return err
 	}
 	return nil
 }

@@ -113,6 +113,11 @@ func TestRunningSweepIsNotInSync(t *testing.T) {
 		if s := b.snapshot("", false); s.Pending != 0 || s.OldestPending != 0 || !s.InSyncAsOf.Equal(time.Now()) {
 			t.Errorf("snapshot is %+v", s)
 		}
+		b.RequestSweep(false) // of which nobody says that anything was missed
+		time.Sleep(10 * time.Second)
+		if b.isClean() {
+			t.Error("in sync while it is found out")
+		}
 	})
 }
 

@@ -74,6 +74,14 @@ func TestSyncTriesWhatWaits(t *testing.T) {
 		if u := b.syncs(); !u.Equal || time.Since(begun) > 10*time.Second {
 			t.Errorf("ended with %+v after %v", u, time.Since(begun))
 		}
+		b.breakDown(rsync.Auth)
+		b.Mark("f", tree.Content, false)
+		time.Sleep(time.Hour)
+		b.accept()
+		begun = time.Now()
+		if u := b.syncs(); !u.Equal || time.Since(begun) > 10*time.Second {
+			t.Errorf("after an outage: ended with %+v after %v", u, time.Since(begun))
+		}
 	})
 }
 

@@ -51,7 +51,7 @@ func rounds(full, few int) int {
 }
 
 func allCases() []faultCase {
-	return slices.Concat(killCases(), staleCases(), diskCases(), networkCases(), refusalCases(), sourceCases(), fileCases(), stateCases(), upgradeCases(), soakCases())
+	return slices.Concat(killCases(), staleCases(), diskCases(), networkCases(), refusalCases(), sourceCases(), fileCases(), stateCases(), clockCases(), powerCases(), upgradeCases(), soakCases())
 }
 
 func TestChaos(t *testing.T) {

@@ -127,32 +127,7 @@ func stateCases() []faultCase {
 				w.startAgent()
 			},
 		},
-		{
-			name: "clock_set_back",
-			says: "the clock is set back by an hour, and forward again",
-			lacks: func() string {
-				if os.Getenv(clockEnv) == "" {
-					return "the clock is the whole machine's: " + clockEnv + "=1 runs it where that harms nobody"
-				}
-				return ""
-			},
-			fault: func(w *world) {
-				shiftClock(w, -time.Hour)
-				w.arrives(time.Minute, 0)
-				pause(10 * time.Second)
-				shiftClock(w, time.Hour)
-			},
-		},
 	}
-}
-
-// clockEnv allows the machine's clock to be set.
-const clockEnv = "CHAOS_SET_CLOCK"
-
-func shiftClock(w *world, d time.Duration) {
-	w.Helper()
-	now := unix.NsecToTimeval(time.Now().Add(d).UnixNano())
-	w.must(unix.Settimeofday(&now))
 }
 
 // journals lists the journal's files.

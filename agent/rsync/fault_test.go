@@ -319,9 +319,13 @@ func TestDaemonKilledMidFile(t *testing.T) {
 	w.refuse("bwlimit")
 	w.write("a", "1")
 	w.write("big", strings.Repeat("x", 8<<20))
+	w.slave("big", "old")
 	w.whenTemp(func() { _ = w.daemon.Stop(0) })
 	o := w.send(rsync.Batch{Send: paths("a", "big")})
 	w.wantErr(o, rsync.Transient, "a", "big") // nobody is there to verify a
+	if text, err := os.ReadFile(filepath.Join(w.dst, "big")); err != nil || string(text) != "old" {
+		t.Errorf("of the old file there is %.20q: %v", text, err)
+	}
 	w.startDaemon()
 	w.opts.Bwlimit = ""
 	w.clean(w.send(rsync.Batch{Send: paths("a", "big")}))
