@@ -224,6 +224,24 @@ func TestSocketJSON(t *testing.T) {
 	}
 }
 
+// TestSocketHangs: a peer that reads nothing costs no more than the time-out.
+func TestSocketHangs(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	e := event()
+	for i := range 5_000 {
+		e.Paths = append(e.Paths, event(strings.Repeat("x", 200)+strconv.Itoa(i)).Paths...)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := (Socket{Address: "unix:" + l.Addr().String()}).Run(ctx, e); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSocketFails(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -288,6 +306,28 @@ func TestHTTPJSON(t *testing.T) {
 	key, _ := secrets.New("key")
 	if got := r.header.Get(SignatureHeader); got != Sign(key, []byte(want)) || r.header.Get(DeliveryHeader) != "D1" || r.header.Get("X-Own") != "a: b" || r.header.Get("Content-Type") != "application/json" {
 		t.Errorf("headers %v", r.header)
+	}
+}
+
+// TestHTTPBearer: a secret that a header asks for stands there, and nothing is signed;
+// one in an answer is not told.
+func TestHTTPBearer(t *testing.T) {
+	var got http.Header
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, "not ", r.Header.Get("Authorization"))
+	}))
+	defer s.Close()
+	h := HTTP{URL: s.URL, Headers: []string{"Authorization: Bearer {secret}"}, Secret: secret(t, "t0ken"), Client: NewClient()}
+	for range 2 { // what a header asks for is there each time
+		err := h.Run(t.Context(), event("a"))
+		if err == nil || !strings.Contains(err.Error(), "not Bearer ********") || strings.Contains(err.Error(), "t0ken") {
+			t.Errorf("%v", err)
+		}
+		if got.Get("Authorization") != "Bearer t0ken" || got.Get(SignatureHeader) != "" {
+			t.Errorf("headers %v", got)
+		}
 	}
 }
 
