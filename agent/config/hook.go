@@ -89,7 +89,7 @@ func NewHook(name, kind string) Hook {
 }
 
 // CDNTemplates are the ready values of Hook.Template.
-func CDNTemplates() []string { return []string{"chinacache", "cloudflare", "fastly"} }
+func CDNTemplates() []string { return []string{"bunny", "chinacache", "cloudflare", "fastly"} }
 
 // hookFields are the keys of one hook; those of a state hook are fewer.
 func hookFields(h *Hook, state bool) []field {
@@ -130,7 +130,7 @@ func hookTypeFields(h *Hook) []field {
 		text("body", &h.Body, bodyText, "cdn: of your own template"),
 		text("secret_file", &h.SecretFile, optionalPath, "http: signs the body, unless a header has `{secret}`; cdn: `{secret}`; file of one line, mode 0600"),
 		text("secret_env", &h.SecretEnv, environmentName, "instead, name of an environment variable"),
-		text("template", &h.Template, enum("", append(CDNTemplates(), "")...), "cdn: chinacache, cloudflare or fastly; left out: of your own"),
+		text("template", &h.Template, enum("", append(CDNTemplates(), "")...), "cdn: bunny, chinacache, cloudflare or fastly; left out: of your own"),
 		text("base", &h.Base, hookURL, "cdn: URL of the module's root"),
 		text("zone", &h.Zone, anyText, "cdn: zone or service, `{zone}`"),
 		text("user", &h.User, anyText, "cdn: `{user}`"),

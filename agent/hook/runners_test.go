@@ -562,6 +562,20 @@ func TestFastly(t *testing.T) {
 	}
 }
 
+func TestBunny(t *testing.T) {
+	s, got := server(t, 204, nil)
+	runEach(t, cdn(t, "bunny", s.URL), mixed())
+	var lines []string
+	for _, r := range got() {
+		lines = append(lines, r.line+" "+r.header.Get("AccessKey"))
+	}
+	const head = "POST /purge?url=https%3A%2F%2Fwww.example.com%2F"
+	want := []string{head + "a%2520b.css tok&n", head + "gone%2F tok&n", head + "new%2F tok&n"}
+	if !slices.Equal(lines, want) {
+		t.Errorf("got %q", lines)
+	}
+}
+
 // TestChinaCache: the request of the original, with values encoded, and its
 // answer.
 func TestChinaCache(t *testing.T) {
