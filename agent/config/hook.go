@@ -89,7 +89,7 @@ func NewHook(name, kind string) Hook {
 }
 
 // CDNTemplates are the ready values of Hook.Template.
-func CDNTemplates() []string { return []string{"chinacache", "cloudflare", "fastly"} }
+func CDNTemplates() []string { return []string{"bunny", "chinacache", "cloudflare", "fastly"} }
 
 // hookFields are the keys of one hook; those of a state hook are fewer.
 func hookFields(h *Hook, state bool) []field {
@@ -126,11 +126,11 @@ func hookTypeFields(h *Hook) []field {
 		text("format", &h.Format, enum("", "", FormatJSON, FormatPath, FormatForm), "socket: json or path; http: json or form; left out: json"),
 		text("url", &h.URL, hookURL, "http: where to; cdn: of your own template"),
 		text("method", &h.Method, httpMethod, "cdn: of your own template; left out: POST"),
-		{name: "headers", doc: "http, cdn: further headers, each `Name: value`", list: &listField{p: &h.Headers, check: httpHeader}},
+		{name: "headers", doc: "http, cdn: further headers, each `Name: value`; `{secret}` in one is the secret", list: &listField{p: &h.Headers, check: httpHeader}},
 		text("body", &h.Body, bodyText, "cdn: of your own template"),
-		text("secret_file", &h.SecretFile, optionalPath, "http: signs the body; cdn: `{secret}`; file of one line, mode 0600"),
+		text("secret_file", &h.SecretFile, optionalPath, "http: signs the body, unless a header has `{secret}`; cdn: `{secret}`; file of one line, mode 0600"),
 		text("secret_env", &h.SecretEnv, environmentName, "instead, name of an environment variable"),
-		text("template", &h.Template, enum("", append(CDNTemplates(), "")...), "cdn: chinacache, cloudflare or fastly; left out: of your own"),
+		text("template", &h.Template, enum("", append(CDNTemplates(), "")...), "cdn: bunny, chinacache, cloudflare or fastly; left out: of your own"),
 		text("base", &h.Base, hookURL, "cdn: URL of the module's root"),
 		text("zone", &h.Zone, anyText, "cdn: zone or service, `{zone}`"),
 		text("user", &h.User, anyText, "cdn: `{user}`"),

@@ -132,7 +132,7 @@ func (h *Hook) cdnProblems() []problem {
 	case "cloudflare":
 		miss("zone", h.Zone, "the zone's id")
 		miss("secret_file", secret, "the file of an API token")
-	case "fastly":
+	case "bunny", "fastly":
 		miss("secret_file", secret, "the file of an API token")
 	}
 	if h.Template != "" && h.Method+h.Body != "" {

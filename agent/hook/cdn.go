@@ -35,6 +35,11 @@ type Template struct {
 // references; ChinaCache's is what sersync 2.5.4 sends.
 func Templates() map[string]Template {
 	return map[string]Template{
+		"bunny": { // a URL with a slash at its end purges all that is below it
+			Method:  http.MethodPost,
+			URL:     "https://api.bunny.net/purge?url={url}",
+			Headers: []string{"AccessKey: {secret}"},
+		},
 		"cloudflare": {
 			Method:  http.MethodPost,
 			URL:     "https://api.cloudflare.com/client/v4/zones/{zone}/purge_cache",

@@ -36,9 +36,9 @@ type Secret func() (secrets.Secret, error)
 // HTTP posts an event as JSON, or with Form each path as a form.
 type HTTP struct {
 	URL     string
-	Headers []string // Name: value
+	Headers []string // Name: value; {secret} in one is the secret
 	Form    bool
-	Secret  Secret // nil: not signed
+	Secret  Secret // nil: none; else it signs, unless a header has it
 	Client  *http.Client
 }
 
@@ -84,10 +84,25 @@ func (h HTTP) post(ctx context.Context, e Event, kind string, body []byte) error
 		if err != nil {
 			return err
 		}
-		r.headers = append(r.headers, SignatureHeader+": "+Sign(secret, body))
+		r.secret = secret.Reveal()
+		r.headers = authorized(r.headers, secret, body)
 	}
 	_, err := r.do(ctx, h.Client)
 	return err
+}
+
+// authorized puts the secret where a header asks for it; where none does, the body is
+// signed.
+func authorized(headers []string, secret secrets.Secret, body []byte) []string {
+	asked := false
+	for i, line := range headers {
+		asked = asked || strings.Contains(line, "{secret}")
+		headers[i] = strings.ReplaceAll(line, "{secret}", secret.Reveal())
+	}
+	if asked {
+		return headers
+	}
+	return append(headers, SignatureHeader+": "+Sign(secret, body))
 }
 
 // Sign returns the value of SignatureHeader for a body.

@@ -224,6 +224,32 @@ func TestSocketJSON(t *testing.T) {
 	}
 }
 
+// TestSocketHangs: a peer that does not read on costs no more than the time there is.
+func TestSocketHangs(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	e := event()
+	for i := range 5_000 {
+		e.Paths = append(e.Paths, event(strings.Repeat("x", 200)+strconv.Itoa(i)).Paths...)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		if conn, err := l.Accept(); err == nil {
+			_, _ = conn.Read(make([]byte, 1)) // it is being written to
+			cancel()                          // and the time is over
+			<-t.Context().Done()
+			conn.Close()
+		}
+	}()
+	if err := (Socket{Address: "unix:" + l.Addr().String()}).Run(ctx, e); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSocketFails(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -288,6 +314,28 @@ func TestHTTPJSON(t *testing.T) {
 	key, _ := secrets.New("key")
 	if got := r.header.Get(SignatureHeader); got != Sign(key, []byte(want)) || r.header.Get(DeliveryHeader) != "D1" || r.header.Get("X-Own") != "a: b" || r.header.Get("Content-Type") != "application/json" {
 		t.Errorf("headers %v", r.header)
+	}
+}
+
+// TestHTTPBearer: a secret that a header asks for stands there, and nothing is signed;
+// one in an answer is not told.
+func TestHTTPBearer(t *testing.T) {
+	var got http.Header
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, "not ", r.Header.Get("Authorization"))
+	}))
+	defer s.Close()
+	h := HTTP{URL: s.URL, Headers: []string{"Authorization: Bearer {secret}"}, Secret: secret(t, "t0ken"), Client: NewClient()}
+	for range 2 { // what a header asks for is there each time
+		err := h.Run(t.Context(), event("a"))
+		if err == nil || !strings.Contains(err.Error(), "not Bearer ********") || strings.Contains(err.Error(), "t0ken") {
+			t.Errorf("%v", err)
+		}
+		if got.Get("Authorization") != "Bearer t0ken" || got.Get(SignatureHeader) != "" {
+			t.Errorf("headers %v", got)
+		}
 	}
 }
 
@@ -372,6 +420,7 @@ func TestServersThatMisbehave(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := httptest.NewServer(tt.does)
 			defer s.Close()
 			c := CDN{Template: Templates()["chinacache"], Base: "http://img.example.com", User: "u", Secret: key, Client: NewClient()}
@@ -379,7 +428,7 @@ func TestServersThatMisbehave(t *testing.T) {
 			if name != "repeats in the header" {
 				c.Template.Method = http.MethodPost // an answer to HEAD has no body
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			if name == "endless" || strings.HasPrefix(name, "re") {
 				ctx = t.Context()
@@ -517,6 +566,20 @@ func TestFastly(t *testing.T) {
 		lines = append(lines, r.line+" "+r.header.Get("Fastly-Key"))
 	}
 	want := []string{"POST /purge/www.example.com/a%20b.css tok&n", "POST /purge/www.example.com/gone/ tok&n", "POST /purge/www.example.com/new/ tok&n"}
+	if !slices.Equal(lines, want) {
+		t.Errorf("got %q", lines)
+	}
+}
+
+func TestBunny(t *testing.T) {
+	s, got := server(t, 204, nil)
+	runEach(t, cdn(t, "bunny", s.URL), mixed())
+	var lines []string
+	for _, r := range got() {
+		lines = append(lines, r.line+" "+r.header.Get("AccessKey"))
+	}
+	const head = "POST /purge?url=https%3A%2F%2Fwww.example.com%2F"
+	want := []string{head + "a%2520b.css tok&n", head + "gone%2F tok&n", head + "new%2F tok&n"}
 	if !slices.Equal(lines, want) {
 		t.Errorf("got %q", lines)
 	}

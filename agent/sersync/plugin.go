@@ -48,6 +48,10 @@ func pluginSection(head *element, name string) *element {
 	return nil
 }
 
+// pluginQueue is how many paths wait for a plugin: the original lost none, since it
+// held the transfers up, and a tree that is copied in has thousands.
+const pluginQueue = 100_000
+
 // hook makes a plugin's section a hook, and says what it lacks.
 func (b *builder) hook(section *element) (config.Hook, bool) {
 	name := section.attr("name")
@@ -62,6 +66,7 @@ func (b *builder) hook(section *element) (config.Hook, bool) {
 	}
 	h := config.NewHook(name, kind)
 	h.Scope = config.ScopeTarget
+	h.Queue = pluginQueue
 	return h, fill(section, &h)
 }
 

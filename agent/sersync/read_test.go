@@ -5,8 +5,10 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/tools/txtar"
@@ -261,4 +263,28 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%v\n%s", err, text)
 		}
 	})
+}
+
+// TestEveryPartIsInTheGuides: both tables of the migration guides name each element
+// and attribute that is read.
+func TestEveryPartIsInTheGuides(t *testing.T) {
+	for _, file := range []string{"migrate-from-sersync.md", "migrate-from-sersync.zh.md"} {
+		text, err := os.ReadFile("../../docs/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := map[string]bool{}
+		for _, code := range regexp.MustCompile("`[^`\n]+`").FindAllString(string(text), -1) {
+			for _, word := range strings.FieldsFunc(code, func(r rune) bool { return !unicode.IsLetter(r) }) {
+				words[word] = true
+			}
+		}
+		for at, attrs := range known() {
+			for _, word := range append(strings.Split(at, "/"), strings.Fields(attrs)...) {
+				if !words[word] {
+					t.Errorf("docs/%s does not name %s of %s", file, word, at)
+				}
+			}
+		}
+	}
 }

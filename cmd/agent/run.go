@@ -88,6 +88,9 @@ func (a *app) checkSwitches(o runOptions) error {
 	if len(o.sersync) == 0 && o.alone.Plugin != "" {
 		return usage("-m is about sersync's files: name them with -o; a configuration has targets: [] and hooks for that")
 	}
+	if o.workers < 0 {
+		return usage("-n %d: write how many, or 0 for what the configuration says", o.workers)
+	}
 	return checkPlugin(o.alone)
 }
 

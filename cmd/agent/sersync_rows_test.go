@@ -19,8 +19,12 @@ import (
 	"syncagent/agent/status"
 )
 
-// pollRow is how often a row is asked whether it is there.
-const pollRow = 20 * time.Millisecond
+const (
+	// pollRow is how often a row is asked whether it is there.
+	pollRow = 20 * time.Millisecond
+	// rowPatience is how long: all rows run at once, on whatever machine.
+	rowPatience = 3 * time.Minute
+)
 
 // parity is the bench that the rows share.
 type parity struct {
@@ -192,7 +196,7 @@ func (p *parity) run() {
 		}
 	}
 	// Changes of one script are one burst, also on a machine that is busy.
-	p.background("agent", []string{"PATH=" + p.at("bin") + ":" + os.Getenv("PATH"), "SYNCAGENT_STATE_DIR=" + p.at("state"), "SYNCAGENT_SETTLE_QUIET=150ms", "SYNCAGENT_WARM=false", "SYNCAGENT_SWEEP_CONCURRENCY=8"}, argv...)
+	p.background("agent", []string{"PATH=" + p.at("bin") + ":" + os.Getenv("PATH"), "SYNCAGENT_STATE_DIR=" + p.at("state"), "SYNCAGENT_SETTLE_QUIET=500ms", "SYNCAGENT_SETTLE_MAX=5s", "SYNCAGENT_WARM=false", "SYNCAGENT_SWEEP_CONCURRENCY=8"}, argv...)
 	p.eventually(p.T, "ready", func() error { return p.says("agent.log", "msg=ready") })
 	sockets, err := filepath.Glob(p.at("state", "sersync-*", "agent.sock"))
 	if err != nil || len(sockets) != 1 {
@@ -235,7 +239,7 @@ func (p *parity) anybodySays(text string) error {
 // eventually asks until there is no error.
 func (p *parity) eventually(t *testing.T, what string, ask func() error) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(pollRow) {
+	for end := time.Now().Add(rowPatience); ; time.Sleep(pollRow) {
 		err := ask()
 		if err == nil {
 			return
