@@ -20,14 +20,26 @@ type escalator interface {
 	escalate(module, target string, failing []status.Failing, now time.Time) error
 }
 
-// mindEvery is how often failing paths are looked at for how long they fail.
-const mindEvery = 10 * time.Second
+// mindEvery is how often failing paths are looked at for how long they fail: in
+// proportion to what counts as long, within these bounds.
+const (
+	mindLooks  = 30
+	mindOften  = 10 * time.Second
+	mindSeldom = time.Minute
+)
+
+func mindEvery(after time.Duration) time.Duration {
+	return min(max(after/mindLooks, mindOften), mindSeldom)
+}
 
 // minding escalates what fails for long and tries all of it regularly.
 func (s *Source) minding(ctx context.Context) {
-	mind := time.NewTicker(mindEvery)
-	defer mind.Stop()
-	var retry <-chan time.Time
+	var mind, retry <-chan time.Time
+	if after := s.module.Failures.EscalateAfter.Std(); after > 0 && s.failed != nil {
+		t := time.NewTicker(mindEvery(after))
+		defer t.Stop()
+		mind = t.C
+	}
 	if d := s.module.Failures.RetryEvery.Std(); d > 0 {
 		t := time.NewTicker(d)
 		defer t.Stop()
@@ -41,7 +53,7 @@ func (s *Source) minding(ctx context.Context) {
 			for _, r := range s.Replicas() {
 				r.retryAt(tree.Root)
 			}
-		case <-mind.C:
+		case <-mind:
 			for _, r := range s.Replicas() {
 				r.escalate(s.failed, time.Now())
 			}

@@ -1,12 +1,18 @@
 package rsync
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
+	"syncagent/agent/proc"
 	"syncagent/agent/tree"
 )
 
@@ -55,6 +61,26 @@ func BenchmarkOutput(b *testing.B) {
 		if n != 1000 {
 			b.Fatalf("%d items", n)
 		}
+	}
+}
+
+// TestAllOutputIsRead: whatever the pieces, all lines come through, and memory grows
+// only with what there is.
+func TestAllOutputIsRead(t *testing.T) {
+	text := strings.Repeat("a line of some length\n", 20_000)
+	for name, from := range map[string]io.Reader{
+		"at once": strings.NewReader(text), "in halves": iotest.HalfReader(strings.NewReader(text)), "with its end": iotest.DataErrReader(strings.NewReader(text)),
+	} {
+		n := 0
+		out := &lines{line: func([]byte) { n++ }, long: func() { t.Error("a long line") }, read: new(atomic.Int64)}
+		total, err := out.ReadFrom(from)
+		if err != nil || total != int64(len(text)) || n != 20_000 {
+			t.Errorf("%s: %d bytes, %d lines, %v", name, total, n, err)
+		}
+	}
+	broken := &lines{line: func([]byte) {}, long: func() {}, read: new(atomic.Int64)}
+	if _, err := broken.ReadFrom(iotest.ErrReader(io.ErrUnexpectedEOF)); err == nil {
+		t.Error("a read that failed is not told")
 	}
 }
 
@@ -123,4 +149,27 @@ func TestChattyOutputIsGathered(t *testing.T) {
 			}
 		}
 	})
+}
+
+// BenchmarkRun is what a run costs us when rsync does nothing: the process, its pipes
+// and what comes with them.
+func BenchmarkRun(b *testing.B) {
+	dir, err := os.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer dir.Close()
+	spawner := proc.NewSpawner("")
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- spawner.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	c := New(Config{Bin: "true", Dest: Dest{Host: "127.0.0.1", User: "u", Module: "m"}, Spawner: spawner})
+	list := newList([]tree.Path{"some/where/file.html"})
+	b.ReportAllocs()
+	for b.Loop() {
+		if rep := c.exec(ctx, dir, mode{again: true}, list, func(item) {}); rep.err != nil {
+			b.Fatal(rep.err)
+		}
+	}
 }

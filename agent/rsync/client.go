@@ -60,7 +60,8 @@ type Config struct {
 type Client struct {
 	cfg      Config
 	spares   *spares
-	seedless atomic.Bool // the slave refuses what a seed needs
+	seedless atomic.Bool            // the slave refuses what a seed needs
+	found    atomic.Pointer[string] // where rsync was found
 }
 
 // New returns a Client; it starts nothing.

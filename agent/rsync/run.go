@@ -187,16 +187,31 @@ func (c *Client) start(dir *os.File, m mode) (*process, error) {
 	defer theirs.Close()
 	col := &collector{dest: c.cfg.Dest, words: tail{max: maxText}}
 	p := &process{c: c, mode: m, feed: ours, col: col, stdout: col.stdout(), stderr: col.stderr(), born: time.Now()}
-	p.cmd = exec.Command(c.cfg.Bin, c.args(m)...)
+	p.cmd = exec.Command(c.bin(), c.args(m)...)
 	p.cmd.Env = environ()
 	p.cmd.ExtraFiles = []*os.File{dir}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs, p.stdout, p.stderr
 	p.cmd.WaitDelay = stopGrace
 	if p.child, err = c.cfg.Spawner.Start(p.cmd); err != nil {
 		ours.Close()
+		c.found.Store(nil) // it may be elsewhere by now
 		return nil, err
 	}
 	return p, nil
+}
+
+// bin is the program to start. To look through PATH each time costs as much as all else
+// of a start that is ours.
+func (c *Client) bin() string {
+	if at := c.found.Load(); at != nil {
+		return *at
+	}
+	at, err := exec.LookPath(c.cfg.Bin)
+	if err != nil {
+		return c.cfg.Bin // starting it says why
+	}
+	c.found.Store(&at)
+	return at
 }
 
 // run hands over the list and waits for the end.

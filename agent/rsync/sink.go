@@ -2,6 +2,7 @@ package rsync
 
 import (
 	"bytes"
+	"io"
 	"sync/atomic"
 	"time"
 )
@@ -57,6 +58,31 @@ type lines struct {
 	rest []byte
 	skip bool // inside a line that is too long
 	many chatter
+}
+
+// A waiting connection says nothing and a small push a line or two, so what is read
+// into is small until it was filled, in bytes.
+const (
+	firstRead = 1 << 10
+	mostRead  = 32 << 10
+)
+
+// ReadFrom takes all of the output.
+func (l *lines) ReadFrom(from io.Reader) (total int64, err error) {
+	for buf := make([]byte, firstRead); ; {
+		n, err := from.Read(buf)
+		total += int64(n)
+		_, _ = l.Write(buf[:n])
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+		if n == len(buf) && n < mostRead {
+			buf = make([]byte, 2*n)
+		}
+	}
 }
 
 // Write never fails: a writer that stops reading would block rsync.

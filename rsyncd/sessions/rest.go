@@ -12,18 +12,8 @@ import (
 // longestRest is after how long sessions are looked for whatever the kernel said.
 const longestRest = 5 * time.Minute
 
-// rest returns when there may be a session: at once if there is one, or if nothing
-// would tell of one.
-func (w *Watch) rest(ctx context.Context) {
-	opens, err := watchOpens(w.Conf)
-	if err != nil {
-		w.Log.Debug("connections are not told of, looking for sessions all the time", "error", err)
-		return
-	}
-	defer opens.Close()
-	if len(members(w.Daemon())) > 0 {
-		return // it began before
-	}
+// rest returns when there may be a session, which it is told of by opens.
+func rest(ctx context.Context, opens *os.File) {
 	_ = opens.SetReadDeadline(time.Now().Add(longestRest))
 	defer context.AfterFunc(ctx, func() { _ = opens.SetReadDeadline(time.Unix(1, 0)) })()
 	_, _ = opens.Read(make([]byte, 4096)) // whatever ends it is a reason to look

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// resting has a Watch rest that has no daemon.
+// resting starts a look, and returns when it is about to be made.
 func resting(t *testing.T, w *Watch) (conf string, woken chan struct{}) {
 	t.Helper()
 	conf = filepath.Join(t.TempDir(), "rsyncd.conf")
@@ -29,7 +29,7 @@ func resting(t *testing.T, w *Watch) (conf string, woken chan struct{}) {
 	woken = make(chan struct{})
 	go func() {
 		defer close(woken)
-		w.rest(ctx)
+		w.lookOrRest(ctx)
 	}()
 	t.Cleanup(func() { cancel(); <-woken })
 	<-armed
@@ -79,7 +79,7 @@ func TestNoRestBesideASession(t *testing.T) {
 // TestNoRestWithoutEvents: what cannot be watched is looked at all the time.
 func TestNoRestWithoutEvents(t *testing.T) {
 	w := Watch{Daemon: func() int { return 0 }, Conf: filepath.Join(t.TempDir(), "missing"), Log: slog.New(slog.DiscardHandler)}
-	w.rest(t.Context())
+	w.lookOrRest(t.Context())
 }
 
 // group starts a process in a group, its own if leader is 0.

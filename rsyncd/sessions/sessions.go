@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"syscall"
 	"time"
@@ -31,24 +32,31 @@ type Watch struct {
 // Run looks until ctx ends: regularly while there are sessions, and not at all while
 // there are none.
 func (w *Watch) Run(ctx context.Context) error {
-	tick := time.NewTicker(w.Every)
-	defer tick.Stop()
+	timer := time.NewTimer(w.Every)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-timer.C:
 		}
-		some, err := w.look()
-		if err != nil {
-			w.Log.Debug("sessions cannot be looked at", "error", err)
-		}
-		if some {
-			continue
-		}
-		tick.Stop()
-		w.rest(ctx)
-		tick.Reset(w.Every)
+		w.lookOrRest(ctx)
+		timer.Reset(w.Every)
+	}
+}
+
+// lookOrRest looks once. If there is nothing to see it waits until there may be.
+func (w *Watch) lookOrRest(ctx context.Context) {
+	opens, err := watchOpens(w.Conf) // before the look, so that no session comes between
+	if err == nil {
+		defer opens.Close()
+	}
+	some, looked := w.look()
+	if err := errors.Join(err, looked); err != nil {
+		w.Log.Debug("sessions cannot be looked at, or not be waited for", "error", err)
+	}
+	if err == nil && !some {
+		rest(ctx, opens)
 	}
 }
 
