@@ -93,14 +93,21 @@ func (r *Replica) refuse(entries []root.Entry, w work, failed []rsync.Failure, d
 		return dirty
 	}
 	marked := make(map[tree.Path]tree.What, len(entries))
+	other := map[tree.Path]bool{}
 	for _, e := range entries {
 		marked[e.Path] = e.What
+		if e.What&tree.Other != 0 {
+			other[e.Path] = true
+		}
 		if e.State == root.Present && wasDirectory(e) {
 			marked[e.Path] |= tree.Deep // it may have to replace one next time, too
 		}
 	}
 	for _, f := range failed {
 		f.What |= marked[f.Path] // a missing directory may come back with content
+		if f.What&tree.Deep != 0 && covered(other, f.Path) {
+			f.What |= tree.Other
+		}
 		dirty[f.Path] = true
 		since := w.since
 		if f.Newer {
@@ -130,7 +137,7 @@ func (r *Replica) refused(f rsync.Failure, since time.Time, down bool, now time.
 		return f.Path
 	}
 	for len(r.retries) >= maxRetries && r.retries[f.Path] == nil && f.Path.Parent() != tree.Root {
-		f.Path, f.What = f.Path.Parent(), tree.Deep
+		f.Path, f.What = f.Path.Parent(), tree.Deep|f.What&tree.Other
 	}
 	t := r.retryOf(f.Path, since)
 	if f.Newer {

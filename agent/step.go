@@ -193,6 +193,9 @@ func (r *Replica) sortPresent(w *work, e root.Entry) {
 	switch {
 	case e.What&tree.Deep != 0:
 		w.send.Deep = append(w.send.Deep, e.Path)
+		if e.What&tree.Other != 0 {
+			w.send.Other = append(w.send.Other, e.Path)
+		}
 	case !e.Stat.IsDir() && wasDirectory(e):
 		w.replace = append(w.replace, e)
 	case e.What&tree.Content == 0 && e.Stat.IsRegular() && e.Stat.Size > smallAttrs:
