@@ -28,6 +28,7 @@ type gate struct {
 	guard    config.Guard
 	recent   []deletion
 	held     map[tree.Path]int // topmost held path -> entries that would go
+	since    time.Time         // how long the oldest of them is waited for
 	reason   string
 	approved map[tree.Path]approval
 	exempt   int // approved deletes of the batch under way
@@ -110,16 +111,20 @@ func (g *gate) backstop(counted int, entries int64, now time.Time) int {
 	return max(counted, min(round, g.room(entries, now)), 1)
 }
 
-// brake holds n entries at the paths, since there are too many.
-func (g *gate) brake(paths map[tree.Path]int, n int, entries int64, now time.Time) {
+// brake holds n entries at the paths, dirty since some time, for there are too many.
+func (g *gate) brake(paths map[tree.Path]int, n int, entries int64, since, now time.Time) {
 	gone, held := g.inWindow(now)
-	g.hold(paths, brakeReason(g.guard, n+gone+held, entries+int64(gone)))
+	g.hold(paths, brakeReason(g.guard, n+gone+held, entries+int64(gone)), earliest(since, now))
 	g.note(n, true, now)
 }
 
-// hold keeps paths back, each with the number of entries that would go with
-// it, those below it that were held before included.
-func (g *gate) hold(paths map[tree.Path]int, reason string) {
+// hold keeps paths back that have been dirty since some time, each with the number of
+// entries that would go with it, those below it that were held before included.
+func (g *gate) hold(paths map[tree.Path]int, reason string, since time.Time) {
+	if len(g.held) == 0 {
+		g.since = time.Time{}
+	}
+	g.since = earliest(g.since, since)
 	maps.DeleteFunc(g.held, func(p tree.Path, _ int) bool { return covered(paths, p) })
 	maps.Copy(g.held, paths)
 	g.reason = reason

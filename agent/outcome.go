@@ -34,7 +34,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 			r.remark(p, tree.Content, w.since)
 		}
 	}
-	r.extras(out.Extras)
+	r.extras(out.Extras, w.since)
 	if len(out.Extras) > 0 {
 		r.backdate(w.since)
 	}
@@ -257,10 +257,11 @@ func (r *Replica) Recover() {
 	poke(r.sweepUp)
 }
 
-// extras handles what stands on the slave and not here. They become marks like
-// everything else, but for a target's first sweep, which holds them: nobody can
-// know yet whether they are its owner's. Needs the lock.
-func (r *Replica) extras(extras []rsync.Extra) {
+// extras handles what stands on the slave and not here, as has been known to be possible
+// since some time. They become marks like everything else, but for a target's first
+// sweep, which holds them: nobody can know yet whether they are its owner's. Needs the
+// lock.
+func (r *Replica) extras(extras []rsync.Extra, since time.Time) {
 	extras = spare(extras, r.module.Rules)
 	if !r.module.Delete || len(extras) == 0 {
 		return
@@ -269,7 +270,7 @@ func (r *Replica) extras(extras []rsync.Extra) {
 	if r.holdsFirst() {
 		_, counts := topmost(extras)
 		maps.DeleteFunc(counts, func(p tree.Path, _ int) bool { return r.gate.holds(p) })
-		r.gate.hold(counts, "on the slave before its first sync")
+		r.gate.hold(counts, "on the slave before its first sync", earliest(since, time.Now()))
 		return
 	}
 	tops, _ := topmost(extras)

@@ -78,7 +78,7 @@ func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.En
 	defer r.mu.Unlock()
 	r.counts.connections++
 	r.passedBy(absent(cands, victims), w.since)
-	go_, n := r.judge(spare(victims, r.module.Rules))
+	go_, n := r.judge(spare(victims, r.module.Rules), w.since)
 	w.send.Gone = append(w.send.Gone, go_...)
 	w.send.Flat = n == len(go_)
 	if len(go_) > 0 {
@@ -114,9 +114,9 @@ func (w *work) unasked(cands []root.Entry, err error) error {
 	return nil
 }
 
-// judge applies the brake to exactly known victims: all of them may go, or
-// those that were approved. Needs the lock.
-func (r *Replica) judge(victims []rsync.Extra) (allowed []tree.Path, n int) {
+// judge applies the brake to exactly known victims, dirty since some time: all of them
+// may go, or those that were approved. Needs the lock.
+func (r *Replica) judge(victims []rsync.Extra, since time.Time) (allowed []tree.Path, n int) {
 	now := time.Now()
 	tops, open := topmost(victims)
 	allowed, n = r.gate.permit(tops, open, now)
@@ -128,7 +128,7 @@ func (r *Replica) judge(victims []rsync.Extra) (allowed []tree.Path, n int) {
 	if rest == 0 || r.gate.fits(rest+len(r.surplus), r.sweeps.entries, now) {
 		return tops, n + rest
 	}
-	r.gate.brake(open, rest, r.sweeps.entries, now)
+	r.gate.brake(open, rest, r.sweeps.entries, since, now)
 	r.log.Warn("deletes are held, look at them with \"agent approve --dry-run\"", "entries", rest, "reason", r.gate.reason)
 	return allowed, n
 }
