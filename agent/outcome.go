@@ -24,7 +24,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	full := w.bulk && down && out.Err.Class == rsync.DiskFull
 	down = down && !full // what is smaller may still fit
 	dirty := r.refuse(entries, w, out.Failed, down, now)
-	r.count(w, out, dirty, now)
+	r.count(entries, w, out, dirty, now)
 	r.confirm(entries, w, dirty)
 	r.tell(entries, w, out.Failed, dirty)
 	r.noteAttempts(w, out.Failed, dirty, now)
@@ -200,7 +200,7 @@ func (r *Replica) confirm(entries []root.Entry, w work, dirty map[tree.Path]bool
 	})
 }
 
-func (r *Replica) count(w work, out rsync.Outcome, dirty map[tree.Path]bool, now time.Time) {
+func (r *Replica) count(entries []root.Entry, w work, out rsync.Outcome, dirty map[tree.Path]bool, now time.Time) {
 	s := out.Stats
 	r.counts.connections += int64(s.Runs)
 	r.counts.files += int64(s.Files)
@@ -219,7 +219,8 @@ func (r *Replica) count(w work, out rsync.Outcome, dirty map[tree.Path]bool, now
 			r.moves.parted(w.send.Deep, dirty)
 		}
 	}
-	r.gate.confirmed(w.send.Gone, slices.Concat(w.send.Send, w.send.Replace), dirty)
+	sent := slices.Concat(w.send.Send, w.send.Replace)
+	r.gate.confirmed(w.send.Gone, sent, r.gate.filesAt(entries, sent), dirty)
 }
 
 // recovered ends an outage. Needs the lock.
@@ -270,7 +271,7 @@ func (r *Replica) extras(extras []rsync.Extra, since time.Time) {
 	if r.holdsFirst() {
 		_, counts := topmost(extras)
 		maps.DeleteFunc(counts, func(p tree.Path, _ int) bool { return r.gate.holds(p) })
-		r.gate.hold(counts, "on the slave before its first sync", earliest(since, time.Now()))
+		r.gate.holdOwn(counts, "on the slave before its first sync", earliest(since, time.Now()))
 		return
 	}
 	tops, _ := topmost(extras)

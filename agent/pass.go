@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"syncagent/agent/root"
@@ -78,7 +80,7 @@ func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.En
 	defer r.mu.Unlock()
 	r.counts.connections++
 	r.passedBy(absent(cands, victims), w.since)
-	go_, n := r.judge(spare(victims, r.module.Rules), w.since)
+	go_, n := r.judge(spare(victims, r.module.Rules), false, w.since)
 	w.send.Gone = append(w.send.Gone, go_...)
 	w.send.Flat = n == len(go_)
 	if len(go_) > 0 {
@@ -115,11 +117,19 @@ func (w *work) unasked(cands []root.Entry, err error) error {
 }
 
 // judge applies the brake to exactly known victims, dirty since some time: all of them
-// may go, or those that were approved. Needs the lock.
-func (r *Replica) judge(victims []rsync.Extra, since time.Time) (allowed []tree.Path, n int) {
+// may go, or those that were approved. What is held as the slave's own does not go by
+// its number, nor does anything strange. Needs the lock.
+func (r *Replica) judge(victims []rsync.Extra, strange bool, since time.Time) (allowed []tree.Path, n int) {
 	now := time.Now()
 	tops, open := topmost(victims)
 	allowed, n = r.gate.permit(tops, open, now)
+	own, owns := maps.Clone(open), r.gate.owner()
+	maps.DeleteFunc(own, func(p tree.Path, _ int) bool { return !strange && !owns(p) })
+	if len(own) > 0 {
+		r.gate.holdOwn(own, "on the slave before its first sync", since)
+		maps.DeleteFunc(open, func(p tree.Path, _ int) bool { return own[p] > 0 })
+		tops = slices.DeleteFunc(tops, func(p tree.Path) bool { return own[p] > 0 })
+	}
 	rest := 0
 	for _, m := range open {
 		rest += m

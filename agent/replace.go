@@ -23,7 +23,7 @@ func (r *Replica) makeWay(ctx context.Context, w *work) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	free, crowded := r.sortReplace(w, victims)
-	allowed, n := r.judge(crowded, w.since)
+	allowed, n := r.judge(crowded, r.holdsFirst() && !r.sweeps.complete, w.since)
 	w.send.Replace = allowed
 	if len(allowed) > 0 {
 		w.send.MaxDelete = r.gate.backstop(w.send.MaxDelete+n, r.sweeps.entries, time.Now())
