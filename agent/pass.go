@@ -126,7 +126,7 @@ func (r *Replica) judge(victims []rsync.Extra, strange bool, since time.Time) (a
 	own, owns := maps.Clone(open), r.gate.owner()
 	maps.DeleteFunc(own, func(p tree.Path, _ int) bool { return !strange && !owns(p) })
 	if len(own) > 0 {
-		r.gate.holdOwn(own, "on the slave before its first sync", since)
+		r.gate.holdOwn(own, "on the slave before its first sync", r.failingSince(own, since))
 		maps.DeleteFunc(open, func(p tree.Path, _ int) bool { return own[p] > 0 })
 		tops = slices.DeleteFunc(tops, func(p tree.Path) bool { return own[p] > 0 })
 	}
@@ -138,7 +138,18 @@ func (r *Replica) judge(victims []rsync.Extra, strange bool, since time.Time) (a
 	if rest == 0 || r.gate.fits(rest+len(r.surplus), r.sweeps.entries, now) {
 		return tops, n + rest
 	}
-	r.gate.brake(open, rest, r.sweeps.entries, since, now)
+	r.gate.brake(open, rest, r.sweeps.entries, r.failingSince(open, since), now)
 	r.log.Warn("deletes are held, look at them with \"agent approve --dry-run\"", "entries", rest, "reason", r.gate.reason)
 	return allowed, n
+}
+
+// failingSince is since when any of the paths, dirty since some time, has failed: what is
+// held fails no more. Needs the lock.
+func (r *Replica) failingSince(paths map[tree.Path]int, since time.Time) time.Time {
+	for p, t := range r.retries {
+		if covered(paths, p) {
+			since = earliest(since, t.since)
+		}
+	}
+	return since
 }

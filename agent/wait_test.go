@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -183,6 +185,37 @@ func TestWaitGoesOnWhenAHoldEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What failed before it was held has been waited for since then.
+func TestWaitGoesOnWhenAHoldOfWhatFailedEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.fill("d", 200)
+		b.swept(201)
+		b.start()
+		b.must(os.RemoveAll(filepath.Join(b.dir, "d")))
+		b.write("d", "a file")
+		b.Mark("d", tree.Content, false)
+		done, last := b.waiting()
+		time.Sleep(time.Minute)
+		if u := last(); u.Held == 0 {
+			t.Fatalf("nothing is held: %+v", u)
+		}
+		b.change(func(s *fakeSlave) { s.delay = 10 * time.Second })
+		b.approveAll()
+		for range 15 {
+			time.Sleep(time.Second)
+			if done() && !b.isClean() {
+				t.Fatalf("still on its way: %+v", last())
+			}
+		}
+		time.Sleep(time.Minute)
+		b.equal()
+		if !done() {
+			t.Errorf("equal: %+v", last())
+		}
+	})
 }
 
 // The moment of which a target is known to be equal is the one before it stopped to
