@@ -278,3 +278,44 @@ func TestRestOfAHeldRemovalIsHeld(t *testing.T) {
 		b.equal()
 	})
 }
+
+// What a target had before its first sync goes with nothing that takes its place or goes
+// above it, however little it is.
+func TestOwnOfASlaveGoesWithNothingElse(t *testing.T) {
+	for name, change := range map[string]func(*rig){
+		"a file where it has a directory": func(*rig) {},
+		"that file written again":         func(b *rig) { b.write("d", "2"); b.Mark("d", tree.Content, false) },
+		"found by a sweep":                func(b *rig) { b.RequestSweep(false) },
+		"its directory removed":           func(b *rig) { b.goes("e") },
+		"a file in its directory's place": func(b *rig) { b.goes("e"); b.write("e", "x"); b.Mark("e", tree.Content, false) },
+		"after a restart": func(b *rig) {
+			b.stop()
+			b.renew()
+			b.start()
+			b.RequestSweep(false)
+			b.goes("e")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := newRig(t, func(m *config.Module) { m.FirstSync = "merge" })
+				b.slaveHas("d/theirs", "x")
+				b.slaveHas("e/theirs", "x")
+				b.write("d", "1")
+				b.both("e/ours", "x")
+				b.start()
+				b.RequestSweep(false)
+				time.Sleep(time.Minute)
+				change(b)
+				time.Sleep(10 * time.Minute)
+				b.slaveIs(true, "d/theirs", "e/theirs")
+				if b.held() < 2 || b.isClean() {
+					t.Errorf("%d are held, clean %v", b.held(), b.isClean())
+				}
+				b.approveAll()
+				time.Sleep(10 * time.Minute)
+				b.equal()
+			})
+		})
+	}
+}

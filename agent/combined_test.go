@@ -133,7 +133,7 @@ func TestAnotherDiskForgetsWhatWasOnTheFirst(t *testing.T) {
 	b := newRig(t, nil)
 	b.recognise(instance{"p1", "b1"})
 	b.surplus["x"] = true
-	b.gate.hold(map[tree.Path]int{"y": 3}, "too many")
+	b.gate.hold(map[tree.Path]int{"y": 3}, "too many", time.Now())
 	b.gate.approve(time.Now())
 	b.recognise(instance{"p1", "b2"})
 	if len(b.surplus) != 1 || len(b.gate.approved) != 1 {

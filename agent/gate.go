@@ -8,6 +8,7 @@ import (
 
 	"syncagent/agent/config"
 	"syncagent/agent/filter"
+	"syncagent/agent/root"
 	"syncagent/agent/rsync"
 	"syncagent/agent/tree"
 )
@@ -27,7 +28,9 @@ const (
 type gate struct {
 	guard    config.Guard
 	recent   []deletion
-	held     map[tree.Path]int // topmost held path -> entries that would go
+	held     map[tree.Path]int  // topmost held path -> entries that would go
+	own      map[tree.Path]bool // of them, what may be the slave's own: no number lets it go
+	since    time.Time          // how long the oldest of them is waited for
 	reason   string
 	approved map[tree.Path]approval
 	exempt   int // approved deletes of the batch under way
@@ -46,7 +49,7 @@ type approval struct {
 }
 
 func newGate(g config.Guard) *gate {
-	return &gate{guard: g, held: map[tree.Path]int{}, approved: map[tree.Path]approval{}}
+	return &gate{guard: g, held: map[tree.Path]int{}, own: map[tree.Path]bool{}, approved: map[tree.Path]approval{}}
 }
 
 // fits reports whether n more deletes are below the brake in a module that
@@ -110,19 +113,54 @@ func (g *gate) backstop(counted int, entries int64, now time.Time) int {
 	return max(counted, min(round, g.room(entries, now)), 1)
 }
 
-// brake holds n entries at the paths, since there are too many.
-func (g *gate) brake(paths map[tree.Path]int, n int, entries int64, now time.Time) {
+// brake holds n entries at the paths, dirty since some time, for there are too many.
+func (g *gate) brake(paths map[tree.Path]int, n int, entries int64, since, now time.Time) {
 	gone, held := g.inWindow(now)
-	g.hold(paths, brakeReason(g.guard, n+gone+held, entries+int64(gone)))
+	g.hold(paths, brakeReason(g.guard, n+gone+held, entries+int64(gone)), earliest(since, now))
 	g.note(n, true, now)
 }
 
-// hold keeps paths back, each with the number of entries that would go with
-// it, those below it that were held before included.
-func (g *gate) hold(paths map[tree.Path]int, reason string) {
+// hold keeps paths back that have been dirty since some time, each with the number of
+// entries that would go with it, those below it that were held before included.
+func (g *gate) hold(paths map[tree.Path]int, reason string, since time.Time) {
+	if len(g.held) == 0 {
+		g.since = time.Time{}
+	}
+	g.since = earliest(g.since, since)
+	maps.DeleteFunc(g.own, func(p tree.Path, _ bool) bool { _, held := g.held[p]; return !held })
+	owns := g.owner()
+	for p := range paths {
+		if owns(p) {
+			g.own[p] = true
+		}
+	}
 	maps.DeleteFunc(g.held, func(p tree.Path, _ int) bool { return covered(paths, p) })
 	maps.Copy(g.held, paths)
 	g.reason = reason
+}
+
+// holdOwn is hold for what may be the slave's own.
+func (g *gate) holdOwn(paths map[tree.Path]int, reason string, since time.Time) {
+	g.hold(paths, reason, since)
+	for p := range paths {
+		g.own[p] = true
+	}
+}
+
+// owner returns what reports whether anything at, above or below a path is held as the
+// slave's own.
+func (g *gate) owner() func(tree.Path) bool {
+	at, over := map[tree.Path]bool{}, map[tree.Path]bool{}
+	for p := range g.own {
+		if _, held := g.held[p]; !held {
+			continue
+		}
+		at[p] = true
+		for q := p; q != tree.Root && !over[q]; q = q.Parent() {
+			over[q] = true
+		}
+	}
+	return func(p tree.Path) bool { return over[p] || covered(at, p) }
 }
 
 // holds reports whether p or a directory above it is held.
@@ -175,7 +213,7 @@ func (g *gate) permit(tops []tree.Path, counts map[tree.Path]int, now time.Time)
 }
 
 // release forgets what was held at or above p, which stands on the master
-// again, and below it when all of that is looked at too. It returns the
+// again, at it only if it is a directory, and below it when all of that is looked at too. It returns the
 // directories below which the slave may have more that is not: they are not
 // looked at with p.
 func (g *gate) release(p tree.Path, dir, deep bool) (unknown []tree.Path) {
@@ -184,8 +222,7 @@ func (g *gate) release(p tree.Path, dir, deep bool) (unknown []tree.Path) {
 		maps.DeleteFunc(g.approved, func(q tree.Path, _ approval) bool { return p.Contains(q) })
 	}
 	for q := p; len(g.held)+len(g.approved) > 0; q = q.Parent() {
-		if q == p && !dir { // it may still have to replace the directory that was approved to go
-			delete(g.held, q)
+		if q == p && !dir { // it may have to replace the directory that is held, or was approved to go
 			continue
 		}
 		if _, held := g.held[q]; held {
@@ -252,10 +289,10 @@ func (g *gate) refresh(extras []rsync.Extra) {
 }
 
 // confirmed forgets approvals that were carried out, and holds on what is gone
-// with them. What was sent is there: only a directory in its way may have gone.
-func (g *gate) confirmed(gone, sent []tree.Path, failed map[tree.Path]bool) {
+// with them. What was sent is there, and files in a directory's place.
+func (g *gate) confirmed(gone, sent, files []tree.Path, failed map[tree.Path]bool) {
 	done := map[tree.Path]bool{}
-	for _, p := range gone {
+	for _, p := range slices.Concat(gone, files) {
 		done[p] = !failed[p]
 	}
 	maps.DeleteFunc(done, func(_ tree.Path, ok bool) bool { return !ok })
@@ -265,6 +302,20 @@ func (g *gate) confirmed(gone, sent []tree.Path, failed map[tree.Path]bool) {
 			delete(g.approved, p)
 		}
 	}
+}
+
+// filesAt are those of sent that are no directories, if anything is held that they may
+// have made way for.
+func (g *gate) filesAt(entries []root.Entry, sent []tree.Path) (files []tree.Path) {
+	if len(g.held) == 0 {
+		return nil
+	}
+	for _, e := range entries {
+		if e.State == root.Present && !e.Stat.IsDir() && slices.Contains(sent, e.Path) {
+			files = append(files, e.Path)
+		}
+	}
+	return files
 }
 
 // covered reports whether m holds p or a directory above it.

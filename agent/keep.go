@@ -166,7 +166,7 @@ func (r *Replica) resume(rec journal.Target) {
 	for _, m := range rec.Held {
 		held[m.Path] = 1
 	}
-	r.gate.hold(held, "held before the agent was restarted")
+	r.gate.holdOwn(held, "held before the agent was restarted", time.Now())
 	r.resumeTimes(rec, time.Now())
 	r.sweeps.firstDone = rec.FirstSyncDone
 	r.counts.lastSuccess = rec.LastSuccess

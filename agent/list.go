@@ -23,8 +23,9 @@ func (r *Replica) list(ctx context.Context, l *lane, v *view, w *work) (found []
 	if len(deep) == 0 || !r.module.Rules.HasRegexps() {
 		return nil, nil, nil
 	}
-	w.send.Deep = nil
-	diff, err := r.slave.Compare(ctx, v.Dir(), deep, false, nil)
+	other := w.send.Other
+	w.send.Deep, w.send.Other = nil, nil
+	diff, err := r.slave.Compare(ctx, v.Dir(), deep, len(other) > 0, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,6 +44,9 @@ func (r *Replica) list(ctx context.Context, l *lane, v *view, w *work) (found []
 	if rest {
 		for _, p := range deep {
 			r.remark(p, tree.Deep, w.since)
+		}
+		for _, p := range other {
+			r.remark(p, tree.Other, w.since)
 		}
 	}
 	return found, diff.Extras, nil

@@ -24,7 +24,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 	full := w.bulk && down && out.Err.Class == rsync.DiskFull
 	down = down && !full // what is smaller may still fit
 	dirty := r.refuse(entries, w, out.Failed, down, now)
-	r.count(w, out, dirty, now)
+	r.count(entries, w, out, dirty, now)
 	r.confirm(entries, w, dirty)
 	r.tell(entries, w, out.Failed, dirty)
 	r.noteAttempts(w, out.Failed, dirty, now)
@@ -34,7 +34,7 @@ func (r *Replica) conclude(entries []root.Entry, w work, out rsync.Outcome) {
 			r.remark(p, tree.Content, w.since)
 		}
 	}
-	r.extras(out.Extras)
+	r.extras(out.Extras, w.since)
 	if len(out.Extras) > 0 {
 		r.backdate(w.since)
 	}
@@ -93,14 +93,21 @@ func (r *Replica) refuse(entries []root.Entry, w work, failed []rsync.Failure, d
 		return dirty
 	}
 	marked := make(map[tree.Path]tree.What, len(entries))
+	other := map[tree.Path]bool{}
 	for _, e := range entries {
 		marked[e.Path] = e.What
+		if e.What&tree.Other != 0 {
+			other[e.Path] = true
+		}
 		if e.State == root.Present && wasDirectory(e) {
 			marked[e.Path] |= tree.Deep // it may have to replace one next time, too
 		}
 	}
 	for _, f := range failed {
 		f.What |= marked[f.Path] // a missing directory may come back with content
+		if f.What&tree.Deep != 0 && covered(other, f.Path) {
+			f.What |= tree.Other
+		}
 		dirty[f.Path] = true
 		since := w.since
 		if f.Newer {
@@ -130,7 +137,7 @@ func (r *Replica) refused(f rsync.Failure, since time.Time, down bool, now time.
 		return f.Path
 	}
 	for len(r.retries) >= maxRetries && r.retries[f.Path] == nil && f.Path.Parent() != tree.Root {
-		f.Path, f.What = f.Path.Parent(), tree.Deep
+		f.Path, f.What = f.Path.Parent(), tree.Deep|f.What&tree.Other
 	}
 	t := r.retryOf(f.Path, since)
 	if f.Newer {
@@ -196,7 +203,7 @@ func (r *Replica) confirm(entries []root.Entry, w work, dirty map[tree.Path]bool
 	})
 }
 
-func (r *Replica) count(w work, out rsync.Outcome, dirty map[tree.Path]bool, now time.Time) {
+func (r *Replica) count(entries []root.Entry, w work, out rsync.Outcome, dirty map[tree.Path]bool, now time.Time) {
 	s := out.Stats
 	r.counts.connections += int64(s.Runs)
 	r.counts.files += int64(s.Files)
@@ -215,7 +222,8 @@ func (r *Replica) count(w work, out rsync.Outcome, dirty map[tree.Path]bool, now
 			r.moves.parted(w.send.Deep, dirty)
 		}
 	}
-	r.gate.confirmed(w.send.Gone, slices.Concat(w.send.Send, w.send.Replace), dirty)
+	sent := slices.Concat(w.send.Send, w.send.Replace)
+	r.gate.confirmed(w.send.Gone, sent, r.gate.filesAt(entries, sent), dirty)
 }
 
 // recovered ends an outage. Needs the lock.
@@ -253,10 +261,11 @@ func (r *Replica) Recover() {
 	poke(r.sweepUp)
 }
 
-// extras handles what stands on the slave and not here. They become marks like
-// everything else, but for a target's first sweep, which holds them: nobody can
-// know yet whether they are its owner's. Needs the lock.
-func (r *Replica) extras(extras []rsync.Extra) {
+// extras handles what stands on the slave and not here, as has been known to be possible
+// since some time. They become marks like everything else, but for a target's first
+// sweep, which holds them: nobody can know yet whether they are its owner's. Needs the
+// lock.
+func (r *Replica) extras(extras []rsync.Extra, since time.Time) {
 	extras = spare(extras, r.module.Rules)
 	if !r.module.Delete || len(extras) == 0 {
 		return
@@ -265,7 +274,7 @@ func (r *Replica) extras(extras []rsync.Extra) {
 	if r.holdsFirst() {
 		_, counts := topmost(extras)
 		maps.DeleteFunc(counts, func(p tree.Path, _ int) bool { return r.gate.holds(p) })
-		r.gate.hold(counts, "on the slave before its first sync")
+		r.gate.holdOwn(counts, "on the slave before its first sync", earliest(since, time.Now()))
 		return
 	}
 	tops, _ := topmost(extras)

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"syncagent/agent/root"
@@ -83,7 +85,7 @@ func (r *Replica) inspect(ctx context.Context, v *view, w *work, cands []root.En
 	defer r.mu.Unlock()
 	r.counts.connections++
 	r.passedBy(absent(cands, victims), w.since)
-	go_, n := r.judge(spare(victims, r.module.Rules))
+	go_, n := r.judge(spare(victims, r.module.Rules), false, w.since)
 	w.send.Gone = append(w.send.Gone, go_...)
 	w.send.Flat = n == len(go_)
 	if len(go_) > 0 {
@@ -119,12 +121,20 @@ func (w *work) unasked(cands []root.Entry, err error) error {
 	return nil
 }
 
-// judge applies the brake to exactly known victims: all of them may go, or
-// those that were approved. Needs the lock.
-func (r *Replica) judge(victims []rsync.Extra) (allowed []tree.Path, n int) {
+// judge applies the brake to exactly known victims, dirty since some time: all of them
+// may go, or those that were approved. What is held as the slave's own does not go by
+// its number, nor does anything strange. Needs the lock.
+func (r *Replica) judge(victims []rsync.Extra, strange bool, since time.Time) (allowed []tree.Path, n int) {
 	now := time.Now()
 	tops, open := topmost(victims)
 	allowed, n = r.gate.permit(tops, open, now)
+	own, owns := maps.Clone(open), r.gate.owner()
+	maps.DeleteFunc(own, func(p tree.Path, _ int) bool { return !strange && !owns(p) })
+	if len(own) > 0 {
+		r.gate.holdOwn(own, "on the slave before its first sync", r.failingSince(own, since))
+		maps.DeleteFunc(open, func(p tree.Path, _ int) bool { return own[p] > 0 })
+		tops = slices.DeleteFunc(tops, func(p tree.Path) bool { return own[p] > 0 })
+	}
 	rest := 0
 	for _, m := range open {
 		rest += m
@@ -133,7 +143,18 @@ func (r *Replica) judge(victims []rsync.Extra) (allowed []tree.Path, n int) {
 	if rest == 0 || r.gate.fits(rest+len(r.surplus), r.sweeps.entries, now) {
 		return tops, n + rest
 	}
-	r.gate.brake(open, rest, r.sweeps.entries, now)
+	r.gate.brake(open, rest, r.sweeps.entries, r.failingSince(open, since), now)
 	r.log.Warn("deletes are held, look at them with \"agent approve --dry-run\"", "entries", rest, "reason", r.gate.reason)
 	return allowed, n
+}
+
+// failingSince is since when any of the paths, dirty since some time, has failed: what is
+// held fails no more. Needs the lock.
+func (r *Replica) failingSince(paths map[tree.Path]int, since time.Time) time.Time {
+	for p, t := range r.retries {
+		if covered(paths, p) {
+			since = earliest(since, t.since)
+		}
+	}
+	return since
 }

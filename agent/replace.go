@@ -23,7 +23,7 @@ func (r *Replica) makeWay(ctx context.Context, w *work) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	free, crowded := r.sortReplace(w, victims)
-	allowed, n := r.judge(crowded)
+	allowed, n := r.judge(crowded, r.holdsFirst() && !r.sweeps.complete, w.since)
 	w.send.Replace = allowed
 	if len(allowed) > 0 {
 		w.send.MaxDelete = r.gate.backstop(w.send.MaxDelete+n, r.sweeps.entries, time.Now())
@@ -63,22 +63,29 @@ func (r *Replica) inTheWay(ctx context.Context, entries []root.Entry) (map[tree.
 }
 
 // sortReplace tells entries that replace nothing from the victims of the
-// others. An entry whose directory holds something excluded cannot be sent.
+// others. An entry whose directory holds something excluded cannot be sent, nor can any
+// where nothing is to be deleted: rsync itself lets an empty directory make way.
 func (r *Replica) sortReplace(w *work, at map[tree.Path][]rsync.Extra) (free []tree.Path, crowded []rsync.Extra) {
 	for _, e := range w.replace {
 		victims := at[e.Path]
 		kept := spare(victims, r.module.Rules)
 		switch {
-		case len(victims) == 0:
+		case len(victims) == 0, len(victims) == 1 && !r.module.Delete:
 			free = append(free, e.Path)
+		case !r.module.Delete:
+			w.failed = append(w.failed, inItsWay(e.Path, "a directory that delete: false keeps"))
 		case len(kept) < len(victims):
-			w.failed = append(w.failed, rsync.Failure{
-				Path: e.Path, What: tree.Content | tree.Deep, Class: rsync.Partial,
-				Text: "on the slave a directory with excluded content is in its way: move that away there",
-			})
+			w.failed = append(w.failed, inItsWay(e.Path, "a directory with excluded content"))
 		default:
 			crowded = append(crowded, kept...)
 		}
 	}
 	return free, crowded
+}
+
+func inItsWay(p tree.Path, what string) rsync.Failure {
+	return rsync.Failure{
+		Path: p, What: tree.Content | tree.Deep, Class: rsync.Partial,
+		Text: "on the slave " + what + " is in its way: move that away there",
+	}
 }

@@ -128,6 +128,7 @@ func (r *Replica) Approve(digest string) bool {
 	}
 	paths := r.gate.approve(time.Now())
 	r.look(paths)
+	r.backdate(r.gate.since)
 	r.sweeps.firstDone = r.sweeps.firstDone || r.sweeps.complete
 	r.log.Info("held deletes were approved", "paths", len(paths))
 	poke(r.wake)

@@ -148,7 +148,7 @@ func (r *Replica) sort(l *lane, v *view, entries []root.Entry) work {
 		case e.Path == tree.Root:
 			sortRoot(&w, e)
 		default:
-			r.sortPresent(&w, e)
+			r.sortPresent(l, &w, e)
 		}
 	}
 	r.relink(&w)
@@ -175,14 +175,12 @@ func (r *Replica) sortMissing(w *work, e root.Entry) {
 	r.passedBy([]root.Entry{e}, w.since)
 }
 
-func (r *Replica) sortPresent(w *work, e root.Entry) {
+func (r *Replica) sortPresent(l *lane, w *work, e root.Entry) {
 	if r.module.Rules.Excludes(e.Path, e.Stat.IsDir()) {
 		return
 	}
 	r.mu.Lock()
-	for _, p := range r.gate.release(e.Path, e.Stat.IsDir(), e.What&tree.Deep != 0) {
-		r.remark(p, tree.Deep, w.since)
-	}
+	r.letGo(l, w, e)
 	if e.Stat.IsRegular() && e.Stat.Links > 1 {
 		r.link(w, e)
 	} else {
@@ -193,12 +191,29 @@ func (r *Replica) sortPresent(w *work, e root.Entry) {
 	switch {
 	case e.What&tree.Deep != 0:
 		w.send.Deep = append(w.send.Deep, e.Path)
+		if e.What&tree.Other != 0 {
+			w.send.Other = append(w.send.Other, e.Path)
+		}
 	case !e.Stat.IsDir() && wasDirectory(e):
 		w.replace = append(w.replace, e)
 	case e.What&tree.Content == 0 && e.Stat.IsRegular() && e.Stat.Size > smallAttrs:
 		w.send.Attrs = append(w.send.Attrs, e.Path)
 	default:
 		w.send.Send = append(w.send.Send, e.Path)
+	}
+}
+
+// letGo ends the holds on what stands on the master again. It was waited for since they
+// began, and still is. Needs the lock.
+func (r *Replica) letGo(l *lane, w *work, e root.Entry) {
+	held := len(r.gate.held)
+	unknown := r.gate.release(e.Path, e.Stat.IsDir(), e.What&tree.Deep != 0)
+	if len(r.gate.held) < held {
+		w.since = earliest(w.since, r.gate.since)
+		l.flight.since = earliest(l.flight.since, w.since)
+	}
+	for _, p := range unknown {
+		r.remark(p, tree.Deep, w.since)
 	}
 }
 

@@ -214,7 +214,7 @@ func (r *Replica) learn(d rsync.Diff) {
 	if d.Partial == nil && r.pushes == r.sweeps.beside { // else something may be held that was not extra yet
 		r.gate.refresh(extras)
 	}
-	r.extras(extras)
+	r.extras(extras, missed)
 	if d.Partial == nil && (!r.holdsFirst() || len(r.gate.held) == 0) {
 		r.sweeps.firstDone = true
 	}

@@ -85,7 +85,7 @@ func (r *Replica) learnNarrow(d rsync.Diff) {
 		}
 		r.mark(c.Path, what)
 	}
-	r.extras(r.settledExtras(d.Extras))
+	r.extras(r.settledExtras(d.Extras), r.sweeps.finding)
 	for _, f := range d.Failed {
 		f.What |= tree.Deep // of a directory, what is in it was skipped
 		r.refused(f, time.Time{}, false, time.Now())

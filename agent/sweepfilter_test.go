@@ -59,7 +59,7 @@ func TestScheduledSweepKeepsHolds(t *testing.T) {
 		b.swept(10)
 		b.slaveHas("held.php", "mine")
 		b.mu.Lock()
-		b.gate.hold(map[tree.Path]int{"held.php": 1}, "a test")
+		b.gate.hold(map[tree.Path]int{"held.php": 1}, "a test", time.Now())
 		b.mu.Unlock()
 		b.scheduleSweep(false)
 		b.start()

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -129,11 +131,90 @@ func TestWaitSaysWhatIsHeld(t *testing.T) {
 		b.swept(1)
 		b.start()
 		b.mu.Lock()
-		b.gate.hold(map[tree.Path]int{"d": 7}, "a test")
+		b.gate.hold(map[tree.Path]int{"d": 7}, "a test", time.Now())
 		b.mu.Unlock()
 		_, last := b.waiting()
 		if u := last(); u.Done || u.Held != 7 || !strings.Contains(u.Waiting, "agent approve") {
 			t.Errorf("%+v", u)
+		}
+	})
+}
+
+// What was held is waited for until it is done, not until it is let go.
+func TestWaitGoesOnWhenAHoldEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		hold, end func(*rig)
+		within    time.Duration
+	}{
+		"approved": {
+			func(b *rig) { b.goes("d") },
+			func(b *rig) { b.approveAll() }, time.Minute,
+		},
+		"back in part": { // the rest is held again
+			func(b *rig) { b.goes("d") },
+			func(b *rig) { b.write("d/f001", "again"); b.Mark("d/f001", tree.Content, false) }, 0,
+		},
+		"found by a sweep": { // which sees a file, and tries that before it asks what is in its way
+			func(b *rig) { b.goes("d"); b.write("d", "a file"); b.Mark("d", tree.Content|tree.Deep, false) },
+			func(b *rig) { b.Mark("d", tree.Content, false) }, 0,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := newRig(t, nil)
+				b.fill("d", 200)
+				b.swept(201)
+				b.start()
+				c.hold(b)
+				time.Sleep(time.Minute)
+				done, last := b.waiting()
+				if u := last(); u.Done || u.Held == 0 {
+					t.Fatalf("nothing is held: %+v", u)
+				}
+				b.change(func(s *fakeSlave) { s.delay = 10 * time.Second })
+				time.Sleep(time.Second)
+				c.end(b)
+				for range 25 {
+					time.Sleep(time.Second)
+					if u := last(); u.Done && !b.isClean() {
+						t.Fatalf("still on its way: %+v", u)
+					}
+				}
+				if time.Sleep(c.within); done() != (c.within > 0) {
+					t.Errorf("in the end: %+v", last())
+				}
+			})
+		})
+	}
+}
+
+// What failed before it was held has been waited for since then.
+func TestWaitGoesOnWhenAHoldOfWhatFailedEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newRig(t, nil)
+		b.fill("d", 200)
+		b.swept(201)
+		b.start()
+		b.must(os.RemoveAll(filepath.Join(b.dir, "d")))
+		b.write("d", "a file")
+		b.Mark("d", tree.Content, false)
+		done, last := b.waiting()
+		time.Sleep(time.Minute)
+		if u := last(); u.Held == 0 {
+			t.Fatalf("nothing is held: %+v", u)
+		}
+		b.change(func(s *fakeSlave) { s.delay = 10 * time.Second })
+		b.approveAll()
+		for range 15 {
+			time.Sleep(time.Second)
+			if done() && !b.isClean() {
+				t.Fatalf("still on its way: %+v", last())
+			}
+		}
+		time.Sleep(time.Minute)
+		b.equal()
+		if !done() {
+			t.Errorf("equal: %+v", last())
 		}
 	})
 }

@@ -92,7 +92,7 @@ func TestForeign(t *testing.T) {
 		"negative marks":    swap(`"held":1`, `"held":-1`),
 		"countless marks":   swap(`"held":1`, `"held":1000000000`),
 		"out of order":      swap("4a\x00", "4z\x00"),
-		"an unknown what":   swap("4a\x00", "8a\x00"),
+		"an unknown what":   swap("4a\x00", "@a\x00"),
 		"a what below zero": swap("4a\x00", "/a\x00"),
 		"no what":           swap("4a\x00", "\x00"),
 		"an absolute path":  swap("4a\x00", "4/a\x00"),

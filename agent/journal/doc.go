@@ -24,8 +24,8 @@
 //
 //	syncagent journal 1 target\n       kind: module or target
 //	{"module":"www","target":"s1",...}\n
-//	5blog/new.php\0                    pending marks, each: the bits of tree.What as
-//	...                                one octal digit, the path's bytes, NUL
+//	5blog/new.php\0                    pending marks, each: the bits of tree.What as one
+//	...                                character from 0 to ?, the path's bytes, NUL
 //	2old/\0                            held marks, likewise
 //	sha256 6f2c...\n                   of all bytes above, in hexadecimal
 //

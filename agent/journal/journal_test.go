@@ -187,7 +187,7 @@ func TestSaveRefuses(t *testing.T) {
 		"out of order":     {Pending: tree.Batch{m("b", 1), m("a", 1)}},
 		"twice":            {Pending: tree.Batch{m("a", 1), m("a", 2)}},
 		"no meaning":       {Held: tree.Batch{m("a", 0)}},
-		"unknown meaning":  {Held: tree.Batch{m("a", 8)}},
+		"unknown meaning":  {Held: tree.Batch{m("a", 16)}},
 		"no path":          {Held: tree.Batch{m("../a", 1)}},
 		"NUL":              {Pending: tree.Batch{m("a\x00b", 1)}},
 		"failing no path":  {Failing: []Failing{{Path: "/a"}}},

@@ -91,7 +91,7 @@ func checkBatch(b tree.Batch) error {
 		if _, err := tree.ParsePath(string(m.Path)); err != nil {
 			return err
 		}
-		if m.What == 0 || m.What > allWhat {
+		if m.What == 0 || m.What > tree.All {
 			return fmt.Errorf("mark of %q without a known meaning (%d)", m.Path, m.What)
 		}
 		if i > 0 && tree.Compare(b[i-1].Path, m.Path) >= 0 {
@@ -100,5 +100,3 @@ func checkBatch(b tree.Batch) error {
 	}
 	return nil
 }
-
-const allWhat = tree.Attrs | tree.Content | tree.Deep

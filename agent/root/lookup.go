@@ -31,7 +31,7 @@ func (s State) String() string {
 // Entry is what one or several marks of a batch came to.
 type Entry struct {
 	Path tree.Path
-	// What the marks, together, say. A present non-directory has no Deep. A missing entry
+	// What the marks, together, say. A present non-directory has no Deep and no Other. A missing entry
 	// has it when any mark was deep or lay below, so that Path and What make a mark that
 	// covers them all, should the entry come back.
 	What  tree.What
@@ -123,7 +123,7 @@ type openDir struct {
 // mark looks at the mark batch[i] and adds to the result.
 func (l *lookup) mark(i int) {
 	m := l.batch[i]
-	if n := len(l.out); n > 0 && l.out[n-1].covers(m.Path) {
+	if n := len(l.out); n > 0 && l.out[n-1].covers(m) {
 		l.out[n-1].join(l.batch, i)
 		return
 	}
@@ -217,10 +217,10 @@ func (l *lookup) found(i int, end step) {
 	l.out = append(l.out, e)
 }
 
-// covers reports whether a later mark of p says nothing that the entry does not
-// say.
-func (e *Entry) covers(p tree.Path) bool {
-	if e.State == Unreadable || !e.Path.Contains(p) {
+// covers reports whether a later mark m says nothing that the entry, once it has
+// joined it, does not say.
+func (e *Entry) covers(m tree.Mark) bool {
+	if e.State == Unreadable || !e.Path.Contains(m.Path) {
 		return false
 	}
 	return e.State == Missing || !e.Stat.IsDir() || e.What&tree.Deep != 0
@@ -233,7 +233,7 @@ func (e *Entry) join(batch tree.Batch, i int) {
 	m := batch[i]
 	what := m.What
 	if m.Path != e.Path {
-		what = tree.Content | tree.Deep
+		what = tree.Content | tree.Deep | m.What&tree.Other
 	}
 	switch {
 	case e.State == Missing:
@@ -242,9 +242,11 @@ func (e *Entry) join(batch tree.Batch, i int) {
 	case e.Stat.IsDir():
 		if m.Path == e.Path {
 			e.What |= what
+		} else {
+			e.What |= m.What & tree.Other
 		}
 	case what&tree.Deep != 0:
-		e.What |= what&^tree.Deep | tree.Content
+		e.What |= what&^(tree.Deep|tree.Other) | tree.Content
 	default:
 		e.What |= what
 	}

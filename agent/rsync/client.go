@@ -92,6 +92,11 @@ type Batch struct {
 	Gone  []tree.Path // topmost missing ancestors; what the slave has there is deleted
 	Deep  []tree.Path // whole subtrees; tree.Root means every entry of the root, never the root itself
 
+	// Other are those of Deep that may be other directories than the slave has. What the
+	// slave had of them before is compared byte for byte: there, equal sizes and times
+	// say nothing.
+	Other []tree.Path
+
 	// Seeds are renames that made entries of Deep.
 	Seeds []Seed
 

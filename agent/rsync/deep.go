@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -50,6 +51,27 @@ func (s *sending) sendDeep(stop *Error) *Error {
 	return s.settleDeep(deep, mine, fresh, rep)
 }
 
+// sendOther follows the run of Deep for what may be another directory than the slave
+// has had there: of two files of equal size and time only the bytes tell which one it
+// is. What the slave had nothing of has just been sent whole.
+func (s *sending) sendOther(deep []tree.Path, mine, fresh pathSet, rep *report) *Error {
+	list := slices.DeleteFunc(slices.Clone(s.batch.Other), func(p tree.Path) bool { return fresh[p] || !mine[p] })
+	if len(list) == 0 || s.batch.Anew && !rep.broken() {
+		return nil
+	}
+	if rep.broken() {
+		s.failAll(list, tree.Deep, rep.err)
+		return nil
+	}
+	more := s.exec(mode{deep: true, checksum: true, leave: leaveRules(s.batch.Leave)}, newList(list), func(item) {})
+	if more.broken() {
+		s.failAll(deep, tree.Deep, more.err)
+		return more.err
+	}
+	s.failNamed(more, deep, mine)
+	return nil
+}
+
 // entries replaces the root by all that is in it.
 func (s *sending) entries(deep []tree.Path) ([]tree.Path, error) {
 	if deep[0] != tree.Root { // topmost: the root stands alone
@@ -84,6 +106,9 @@ func (s *sending) settleDeep(deep []tree.Path, mine, fresh pathSet, rep *report)
 	}
 	before := len(s.out.Failed)
 	s.failNamed(rep, deep, mine)
+	if err := s.sendOther(deep, mine, fresh, rep); err != nil {
+		return worse(rep.err, err)
+	}
 	diff := Diff{}
 	m := compareMode(false)
 	m.leave = leaveRules(s.batch.Leave)

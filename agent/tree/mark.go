@@ -15,12 +15,19 @@ const (
 	// Deep: anything in the whole subtree may differ. A Set adds the other two
 	// to it.
 	Deep
+	// Other: the directory may be another one than before, so that a file below it may
+	// differ though its size and time are as they were. A Set adds the other three to
+	// it.
+	Other
 )
+
+// All is every bit.
+const All = Attrs | Content | Deep | Other
 
 // String returns the set bits' names joined by "+".
 func (w What) String() string {
 	var names []string
-	for i, name := range [...]string{"attrs", "content", "deep"} {
+	for i, name := range [...]string{"attrs", "content", "deep", "other"} {
 		if w&(1<<i) != 0 {
 			names = append(names, name)
 		}
@@ -32,6 +39,8 @@ func (w What) String() string {
 // no meaning.
 func (w What) implied() What {
 	switch {
+	case w&Other != 0:
+		return All
 	case w&Deep != 0:
 		return Deep | Content | Attrs
 	case w&Content != 0:

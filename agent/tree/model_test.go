@@ -22,10 +22,20 @@ func (m model) minimal() Batch {
 	b := Batch{}
 	for _, p := range slices.SortedFunc(maps.Keys(m), Compare) {
 		if !m.swallowed(p) {
-			b = append(b, Mark{p, m[p]})
+			b = append(b, Mark{p, m[p] | m.below(p)})
 		}
 	}
 	return b
+}
+
+// below returns what a deep mark of p keeps of those below it.
+func (m model) below(p Path) (w What) {
+	for q := range m {
+		if m[p]&Deep != 0 && p.Contains(q) {
+			w |= m[q] & Other
+		}
+	}
+	return w
 }
 
 func (m model) swallowed(p Path) bool {
@@ -109,7 +119,7 @@ func (h *harness) covered(b Batch, p Path, w What) error {
 		return fmt.Errorf("%q is uncovered", p)
 	}
 	for _, m := range b {
-		if m.Path == p && m.What&w == w || m.What&Deep != 0 && m.Path.Contains(p) {
+		if m.Path == p && m.What&w == w || m.What&(Deep|w&Other) == Deep|w&Other && m.Path.Contains(p) {
 			return nil
 		}
 	}

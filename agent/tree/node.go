@@ -29,16 +29,18 @@ func (n *node) count(by int) {
 	}
 }
 
-// clear unlinks everything below n and returns how many nodes that were. Each
-// node is visited once in its life here, so the cost was paid when it was made.
-func (n *node) clear() int {
-	gone := 0
+// clear unlinks everything below n and returns how many nodes that were, and what
+// was marked there. Each node is visited once in its life here, so the cost was paid
+// when it was made.
+func (n *node) clear() (gone int, what What) {
 	for c := range n.kids.all() {
-		gone += 1 + c.clear()
+		more, below := c.clear()
+		gone += 1 + more
+		what |= c.what | below
 		c.total = 0
 	}
 	n.kids, n.ones = kids{}, 0
-	return gone
+	return gone, what
 }
 
 // kids holds a node's children by name. Most directories of a trie have few, and

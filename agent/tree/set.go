@@ -29,26 +29,29 @@ func NewSet(cap int) *Set {
 }
 
 // Mark adds w to what may differ at p. A deep mark swallows every mark below
-// it, and every later one; a mark of nothing is none. It costs O(depth of p),
-// amortised.
+// it, and every later one, but keeps that one of them says Other; a mark of
+// nothing is none. It costs O(depth of p), amortised.
 func (s *Set) Mark(p Path, w What) {
 	w = w.implied()
 	if w == 0 {
 		return
 	}
-	if n := s.reach(p); n != nil {
-		s.add(n, w)
-		s.bound()
+	n, whole := s.reach(p)
+	if !whole {
+		n.what |= w & Other
+		return
 	}
+	s.add(n, w)
+	s.bound()
 }
 
-// reach returns the node of p, made if need be, or nil when p lies below a deep
-// mark.
-func (s *Set) reach(p Path) *node {
-	n := s.root
+// reach returns the node of p, made if need be, or that of the deep mark which p
+// lies below.
+func (s *Set) reach(p Path) (n *node, whole bool) {
+	n = s.root
 	for rest := string(p); rest != ""; {
 		if n.what&Deep != 0 {
-			return nil
+			return n, false
 		}
 		var name string
 		name, rest, _ = strings.Cut(rest, "/")
@@ -58,7 +61,7 @@ func (s *Set) reach(p Path) *node {
 		}
 		n = child
 	}
-	return n
+	return n, true
 }
 
 // grow makes the child called name. The name is copied, for otherwise a
@@ -79,7 +82,9 @@ func (s *Set) add(n *node, w What) {
 	n.what |= w
 	if w&Deep != 0 {
 		n.count(1 - n.total)
-		s.nodes -= n.clear()
+		gone, below := n.clear()
+		s.nodes -= gone
+		n.what |= below & Other
 	}
 }
 

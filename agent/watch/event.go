@@ -12,7 +12,7 @@ type Event struct {
 	// is known; else empty.
 	From tree.Path
 	// What may differ: Attrs, Content, or Deep when a whole subtree became
-	// unknown.
+	// unknown, with Other when another directory stands at its top.
 	What tree.What
 	// Gone says that an entry of this name was seen leaving: deleted or moved
 	// away. Another one may stand there since.

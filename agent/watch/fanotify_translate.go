@@ -63,7 +63,7 @@ func (b *fanotifyBackend) changedDir(p tree.Path, mask uint64) {
 	switch {
 	case p != tree.Root && b.excludes(p, true):
 	case mask&unix.FAN_CREATE != 0:
-		b.out.emit(Event{Path: p, What: tree.Content | tree.Deep, Cause: Appeared, Op: OpCreate, Kind: KindDir})
+		b.out.emit(Event{Path: p, What: tree.Content | tree.Deep | tree.Other, Cause: Appeared, Op: OpCreate, Kind: KindDir})
 	case mask&unix.FAN_ATTRIB != 0:
 		b.out.emit(Event{Path: p, What: tree.Attrs, Op: OpAttrib, Kind: KindDir})
 	}
@@ -223,7 +223,7 @@ func (b *fanotifyBackend) arrived(p, from tree.Path, dir bool, what tree.What) {
 	case !dir:
 		b.finished(p, OpMoveTo)
 	case !b.excludes(p, true):
-		b.out.emit(Event{Path: p, From: from, What: what, Cause: Appeared, Op: OpMoveTo, Kind: KindDir})
+		b.out.emit(Event{Path: p, From: from, What: what | tree.Other, Cause: Appeared, Op: OpMoveTo, Kind: KindDir})
 	}
 }
 

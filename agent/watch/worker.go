@@ -108,6 +108,9 @@ func (b *fsnotifyBackend) answer(ctx context.Context, p tree.Path, cause Cause) 
 		if cause == Appeared {
 			e.Op, e.Kind = OpCreate|OpMoveTo, KindDir
 		}
+		if cause == Appeared || cause == Lost {
+			e.What |= tree.Other
+		}
 		b.out.emit(e)
 		return nil
 	}
