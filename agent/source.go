@@ -168,11 +168,19 @@ func (s *Source) sink(e watch.Event) {
 			r.Moved(e.From, e.Path, e.What)
 			continue
 		}
-		r.Mark(e.Path, e.What, e.Gone)
+		r.Mark(e.Path, marked(e), e.Gone)
 	}
 	if s.told != nil {
 		s.told.Mark(e.Path, whole(e), e.Gone)
 	}
+}
+
+// marked is what an event marks: where a directory went, the next one is another.
+func marked(e watch.Event) tree.What {
+	if e.Gone && e.Kind == watch.KindDir {
+		return e.What | tree.Other
+	}
+	return e.What
 }
 
 func (s *Source) setWatcher(w *watch.Watcher) {

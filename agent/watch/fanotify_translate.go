@@ -63,7 +63,7 @@ func (b *fanotifyBackend) changedDir(p tree.Path, mask uint64) {
 	switch {
 	case p != tree.Root && b.excludes(p, true):
 	case mask&unix.FAN_CREATE != 0:
-		b.out.emit(Event{Path: p, What: tree.Content | tree.Deep | tree.Other, Cause: Appeared, Op: OpCreate, Kind: KindDir})
+		b.out.emit(Event{Path: p, What: tree.Content | tree.Deep, Cause: Appeared, Op: OpCreate, Kind: KindDir}) // where none is
 	case mask&unix.FAN_ATTRIB != 0:
 		b.out.emit(Event{Path: p, What: tree.Attrs, Op: OpAttrib, Kind: KindDir})
 	}
