@@ -53,9 +53,11 @@ func (r *Replica) greeted(g rsync.Greeting) error {
 	}
 	r.remote = remote{known: true, ours: ours, links: orUnknown(n.Links), owners: orUnknown(n.Owners)}
 	if m.Out { // what stands in its place is not what we shall compare with
-		return &rsync.Error{Class: rsync.Refused, Code: -1,
+		return &rsync.Error{
+			Class: rsync.Refused, Code: -1,
 			Text: fmt.Sprintf("the slave has taken module %s out of service: its directory there is missing, or another one", r.target.Module),
-			Hint: "\"agent doctor\" on the slave says what to do"}
+			Hint: "\"agent doctor\" on the slave says what to do",
+		}
 	}
 	now := instance{place: m.Place, boot: n.Boot}
 	if now.place == "" {

@@ -188,8 +188,8 @@ func (a *alarm) anyIn(buf []byte) bool {
 		wd := int32(binary.NativeEndian.Uint32(buf))
 		mask := binary.NativeEndian.Uint32(buf[4:])
 		end := min(fixed+int(binary.NativeEndian.Uint32(buf[12:])), len(buf)) // the kernel hands out whole ones
-		name := string(bytes.TrimRight(buf[fixed:end], "\x00"))
-		if mask&(unix.IN_Q_OVERFLOW|unix.IN_MOVE_SELF) != 0 || a.names[wd][name] {
+		name := bytes.TrimRight(buf[fixed:end], "\x00")
+		if mask&(unix.IN_Q_OVERFLOW|unix.IN_MOVE_SELF) != 0 || a.names[wd][string(name)] {
 			return true
 		}
 		buf = buf[end:]

@@ -371,8 +371,14 @@ func TestWithinModule(t *testing.T) {
 		want tree.Path
 		ok   bool
 	}{
-		{"", "", true}, {"/www", "", true}, {"/www/a/b", "a/b", true}, {"a//b/", "a/b", true},
-		{"/wwwx/a", "", false}, {"/", "", false}, {"../a", "", false}, {"/www/..a", "..a", true},
+		{"", "", true},
+		{"/www", "", true},
+		{"/www/a/b", "a/b", true},
+		{"a//b/", "a/b", true},
+		{"/wwwx/a", "", false},
+		{"/", "", false},
+		{"../a", "", false},
+		{"/www/..a", "..a", true},
 	} {
 		if p, ok := withinModule("/www", c.name); p != c.want || ok != c.ok {
 			t.Errorf("%q: %q, %v", c.name, p, ok)

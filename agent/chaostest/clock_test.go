@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -109,10 +108,9 @@ func clockIsOff() int64 {
 
 func (w *world) buildWithClock() string {
 	w.Helper()
-	lib := filepath.Join(runtime.GOROOT(), "src/time")
-	if out, err := exec.Command("go", "env", "GOROOT").Output(); err == nil {
-		lib = filepath.Join(strings.TrimSpace(string(out)), "src/time")
-	}
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	w.must(err)
+	lib := filepath.Join(strings.TrimSpace(string(goroot)), "src/time")
 	now, err := os.ReadFile(filepath.Join(lib, "time.go"))
 	w.must(err)
 	const call = "sec, nsec, mono := runtimeNow()\n"

@@ -39,20 +39,30 @@ func TestLogin(t *testing.T) {
 	}{
 		{name: "all is well", login: OK, del: OK, words: []string{"accepted"}},
 		{name: "wrong password", password: "other", login: Fail, words: []string{"does not take user \"repl\"", "secrets file"}},
-		{name: "denied or unknown", edit: func(c *rsyncd.Conf) { c.Modules[0].HostsAllow = []string{"192.0.2.1"} },
-			login: Fail, words: []string{"one answer to both", "put 127.0.0.1 under allow", "add module www"}},
-		{name: "denied and says so", edit: func(c *rsyncd.Conf) { c.Modules[0].HostsAllow, c.Modules[0].List = []string{"192.0.2.1"}, true },
-			login: Fail, words: []string{"does not let this host in", "put 127.0.0.1 under allow"}},
+		{
+			name: "denied or unknown", edit: func(c *rsyncd.Conf) { c.Modules[0].HostsAllow = []string{"192.0.2.1"} },
+			login: Fail, words: []string{"one answer to both", "put 127.0.0.1 under allow", "add module www"},
+		},
+		{
+			name: "denied and says so", edit: func(c *rsyncd.Conf) { c.Modules[0].HostsAllow, c.Modules[0].List = []string{"192.0.2.1"}, true },
+			login: Fail, words: []string{"does not let this host in", "put 127.0.0.1 under allow"},
+		},
 		{name: "unknown", edit: func(c *rsyncd.Conf) { c.Modules[0].Name = "other" }, login: Fail, words: []string{"one answer to both"}},
 		{name: "read only", edit: func(c *rsyncd.Conf) {
 			c.Modules[0].ReadOnly, c.Modules[0].WriteOnly, c.Modules[0].AuthUsers = true, false, []string{"repl:ro"}
 		}, login: Fail, words: []string{"read only", "read_only: false"}},
-		{name: "directory gone", edit: func(c *rsyncd.Conf) { c.Modules[0].Path = "/nonexistent/www" },
-			login: Fail, words: []string{"failed", "agent init slave"}},
-		{name: "option refused", edit: func(c *rsyncd.Conf) { c.Modules[0].RefuseOptions = []string{"delete-missing-args"} },
-			login: OK, del: Fail, words2: []string{"does not take --delete-missing-args", "3.4.4"}},
-		{name: "another option refused", edit: func(c *rsyncd.Conf) { c.Modules[0].RefuseOptions = []string{"force"} },
-			login: Fail, words: []string{"refuse --force", "agent init slave"}},
+		{
+			name: "directory gone", edit: func(c *rsyncd.Conf) { c.Modules[0].Path = "/nonexistent/www" },
+			login: Fail, words: []string{"failed", "agent init slave"},
+		},
+		{
+			name: "option refused", edit: func(c *rsyncd.Conf) { c.Modules[0].RefuseOptions = []string{"delete-missing-args"} },
+			login: OK, del: Fail, words2: []string{"does not take --delete-missing-args", "3.4.4"},
+		},
+		{
+			name: "another option refused", edit: func(c *rsyncd.Conf) { c.Modules[0].RefuseOptions = []string{"force"} },
+			login: Fail, words: []string{"refuse --force", "agent init slave"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := rsyncdtest.Start(t, rsyncdtest.Options{Modules: []rsyncdtest.Module{{Name: "www"}}, Password: tt.password, Edit: tt.edit})

@@ -113,8 +113,12 @@ func TestExitCode(t *testing.T) {
 		report           Report
 		plain, detailled int
 	}{
-		{"nothing", Report{}, 0, 0}, {"changed", changed, 0, 0}, {"pending", pending, 0, 4},
-		{"idle check", Report{Check: true}, 0, 0}, {"failed", failed, 1, 1}, {"invalid", invalid, 2, 2},
+		{"nothing", Report{}, 0, 0},
+		{"changed", changed, 0, 0},
+		{"pending", pending, 0, 4},
+		{"idle check", Report{Check: true}, 0, 0},
+		{"failed", failed, 1, 1},
+		{"invalid", invalid, 2, 2},
 	}
 	for _, c := range cases {
 		equal(t, c.name, [2]int{c.report.ExitCode(false), c.report.ExitCode(true)}, [2]int{c.plain, c.detailled})

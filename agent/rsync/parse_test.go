@@ -284,8 +284,10 @@ func TestClassNames(t *testing.T) {
 func TestArgs(t *testing.T) {
 	c := New(Config{
 		Dest: Dest{Host: "::1", Port: 8730, Module: "Blog", Dir: "a b/[x]", User: "repl", PasswordFile: "/etc/pass"},
-		Options: Options{Filter: []string{"- *.tmp", "--filter=+ /x"}, Compress: "zstd", Bwlimit: "10M", Xattrs: true, ACLs: true,
-			HardLinks: true, NumericIDs: true, Extra: []string{"--sparse"}, Timeout: 1500 * time.Millisecond},
+		Options: Options{
+			Filter: []string{"- *.tmp", "--filter=+ /x"}, Compress: "zstd", Bwlimit: "10M", Xattrs: true, ACLs: true,
+			HardLinks: true, NumericIDs: true, Extra: []string{"--sparse"}, Timeout: 1500 * time.Millisecond,
+		},
 	})
 	const base = "--sparse -a -ii --modify-window=-1 --files-from=- --from0 --out-format=%i|%n|%l "
 	const opts = " --sockopts=TCP_NODELAY --no-motd --contimeout=10 --password-file=/etc/pass --compress --compress-choice=zstd --bwlimit=10M --xattrs --acls --hard-links --numeric-ids"
@@ -405,9 +407,17 @@ func TestOlder(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"3.2.7", "3.5.0", true}, {"3.5.0", "3.5.0", false}, {"3.10.0", "3.9.9", false}, {"3.9.9", "3.10.0", true},
-		{"3.5", "3.5.0", false}, {"3.5", "3.5.1", true}, {"3.5.0pre1", "3.5.0", true}, {"3.5.0", "3.5.0pre1", false},
-		{"3.5.0pre1", "3.5.0pre2", true}, {"v3.4.0", "3.4.1", true}, {"", "3.1.3", true},
+		{"3.2.7", "3.5.0", true},
+		{"3.5.0", "3.5.0", false},
+		{"3.10.0", "3.9.9", false},
+		{"3.9.9", "3.10.0", true},
+		{"3.5", "3.5.0", false},
+		{"3.5", "3.5.1", true},
+		{"3.5.0pre1", "3.5.0", true},
+		{"3.5.0", "3.5.0pre1", false},
+		{"3.5.0pre1", "3.5.0pre2", true},
+		{"v3.4.0", "3.4.1", true},
+		{"", "3.1.3", true},
 	} {
 		if got := Older(tt.a, tt.b); got != tt.want {
 			t.Errorf("Older(%q, %q) = %v", tt.a, tt.b, got)

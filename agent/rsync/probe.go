@@ -49,8 +49,10 @@ func Probe(ctx context.Context, d Dest) (Greeting, error) {
 	defer stop()
 	g, err := greet(conn)
 	if e := (*Error)(nil); err != nil && !errors.As(err, &e) {
-		return g, &Error{Class: Transient, Code: -1, Text: "no greeting from " + d.Address(), Err: err,
-			Hint: "the port accepts connections but no rsync daemon answers: see the slave's log"}
+		return g, &Error{
+			Class: Transient, Code: -1, Text: "no greeting from " + d.Address(), Err: err,
+			Hint: "the port accepts connections but no rsync daemon answers: see the slave's log",
+		}
 	}
 	return g, err
 }
@@ -64,8 +66,10 @@ func greet(conn io.ReadWriter) (Greeting, error) {
 	version, ok := strings.CutPrefix(line, "@RSYNCD: ")
 	switch {
 	case !ok && line != "":
-		return Greeting{}, &Error{Class: Incompatible, Code: -1, Hint: hintNotRsync,
-			Text: fmt.Sprintf("the peer sent %q rather than an rsync greeting", printable(line, 80))}
+		return Greeting{}, &Error{
+			Class: Incompatible, Code: -1, Hint: hintNotRsync,
+			Text: fmt.Sprintf("the peer sent %q rather than an rsync greeting", printable(line, 80)),
+		}
 	case err != nil:
 		return Greeting{}, err
 	}

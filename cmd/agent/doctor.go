@@ -104,8 +104,10 @@ func (a *app) examineRoles(ctx context.Context, opt doctor.Options) []doctor.Fin
 		}
 	}
 	if absent == 2 {
-		return []doctor.Finding{{Level: doctor.Warn, Check: "config", Subject: filepath.Dir(a.file(config.RoleMaster)),
-			Text: "this host is configured neither as master nor as slave", Remedy: "run \"agent init master\" or \"agent init slave\", or name a file with --config"}}
+		return []doctor.Finding{{
+			Level: doctor.Warn, Check: "config", Subject: filepath.Dir(a.file(config.RoleMaster)),
+			Text: "this host is configured neither as master nor as slave", Remedy: "run \"agent init master\" or \"agent init slave\", or name a file with --config",
+		}}
 	}
 	return list
 }

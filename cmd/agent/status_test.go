@@ -47,8 +47,10 @@ func TestWaitTellsEachReasonOnce(t *testing.T) {
 	var out bytes.Buffer
 	w := &waiting{app: &app{streams: streams{err: &out}, output: "text"}, last: map[string]status.WaitUpdate{}}
 	for _, u := range []status.WaitUpdate{
-		{State: status.Backoff, Waiting: "connection refused"}, {State: status.Sweeping, Waiting: "connection refused"},
-		{State: status.Backoff, Waiting: "connection refused"}, {State: status.Sending, Waiting: "2 changes are not confirmed"},
+		{State: status.Backoff, Waiting: "connection refused"},
+		{State: status.Sweeping, Waiting: "connection refused"},
+		{State: status.Backoff, Waiting: "connection refused"},
+		{State: status.Sending, Waiting: "2 changes are not confirmed"},
 		{State: status.Sending, Waiting: "1 change is not confirmed"},
 	} {
 		u.Module, u.Target = "www", "s1"
