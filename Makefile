@@ -38,7 +38,7 @@ soak: tools ## faults for hours under one agent, which must not grow: FOR=2h
 	CHAOS_SOAK=$(or $(FOR),2h) $(GO) test -tags chaos -count 1 -v -timeout 0 -run '^TestChaos$$/^soak_long$$' ./agent/chaostest
 
 lint: ## formatting, vet, staticcheck
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run make fmt" >&2; exit 1; }
+	@test -z "$$($(GO) tool gofumpt -l .)" || { $(GO) tool gofumpt -l .; echo "run make fmt" >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags chaos ./agent/chaostest
 	$(GO) tool staticcheck ./...
