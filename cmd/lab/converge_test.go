@@ -27,6 +27,7 @@ func TestCheckRun(t *testing.T) {
 	before = manifests(t)
 	play(t, inventory{}, "site", "--check", "--diff").nothing(t)
 	more := inventory{modules: "      - {name: www, path: /www/www}\n      - {name: neu, path: /www/neu}\n"}
+	must(t, os.Mkdir(hostRoot("h1")+"/www/neu", 0o755))
 	check = play(t, more, "site", "--check", "--diff", "-v").ok(t)
 	untouched(t, before)
 	foretold(t, check, play(t, more, "site", "--diff", "-v").ok(t))

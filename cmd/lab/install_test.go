@@ -33,8 +33,13 @@ func TestFromURL(t *testing.T) {
 	play(t, from(""), "site", "--tags", "agent_slave_install").fails(t, "needs agent_install_url and agent_install_sha256.amd64")
 	untouched(t, before)
 	good := from(fmt.Sprintf("%x", sha256.Sum256(data)))
+	play(t, good, "site", "--check", "--tags", "agent_slave_install").ok(t)
+	untouched(t, before)
 	play(t, good, "site").ok(t)
 	play(t, good, "site").nothing(t)
+	if out := onHost(t, "s1", "ls", "/usr/local/bin"); out != "agent" {
+		t.Errorf("the download is left: %s", out)
+	}
 	for name := range hostOf {
 		if got := onHost(t, name, "tail", "-c", "3", "/usr/local/bin/agent"); got != "new" {
 			t.Errorf("%s has the old program", name)
