@@ -46,7 +46,7 @@ lint: ## formatting, vet, staticcheck
 fmt: ## format the code
 	$(GO) tool gofumpt -w .
 
-ansible: ## the collection on real hosts, booted for it: needs root (RUN=TestRotation, TIMES=1)
+ansible: ## the collection on real hosts, booted for it: needs root (RUN=TestRotation, TIMES=3,10)
 	@.ci/need ansible-playbook=ansible-core ansible-lint yamllint systemd-nspawn=systemd-container mmdebstrap ip=iproute2 ssh-keygen=openssh-client strace python3
 	AGENT_LAB=1 AGENT_LAB_TIMES=$(TIMES) $(GO) test ./cmd/lab ./roles -count=1 -v -timeout 90m $(if $(RUN),-run '$(RUN)')
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -183,15 +184,17 @@ func daemonConf(root bool, c *config.Receiver) rsyncd.Conf {
 // endpoint is the address on which the receiver's own daemon answers us.
 func endpoint(c *config.Receiver) (host string, port int) {
 	switch c.Address {
-	case "", "0.0.0.0", "::":
+	case "", "0.0.0.0":
 		return "127.0.0.1", c.Port
+	case "::": // to rsync, IPv6 alone
+		return "::1", c.Port
 	}
 	return c.Address, c.Port
 }
 
 func endpointName(c *config.Receiver) string {
 	host, port := endpoint(c)
-	return host + ":" + strconv.Itoa(port)
+	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
 // SourceWarnings names the modules whose directory is not there. That is no fault of

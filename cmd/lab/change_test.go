@@ -120,7 +120,7 @@ func TestBrokenInput(t *testing.T) {
 		"control character":                           {password: `"a\tb"`},
 		"nonsense!":                                   {extra: "    agent_slave_allow: [nonsense!]\n"},
 		"module www stands twice":                     {modules: "      - {name: www, path: /www/www}\n      - {name: www, path: /www/neu}\n"},
-		"www by m1 and m0: say in masters":            {text: strings.Replace(inventory{}.render(), "  hosts:\n", "  hosts:\n    m0: {ansible_host: 10.77.0.9}\n", 1)},
+		"by m0 and m1: say in masters of the module":  {text: strings.Replace(inventory{}.render(), "  hosts:\n", "  hosts:\n    m0: {ansible_host: 10.77.0.9}\n", 1)},
 		"from which m0 pushes is not known":           {text: strings.Replace(inventory{}.render(), "  hosts:\n", "  hosts:\n    m0: {ansible_host: m0.example.com}\n", 1)},
 		"has no module for this h":                    {modules: "      - {name: www, path: /www/www, slaves: [nobody]}\n"},
 	} {

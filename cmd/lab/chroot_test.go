@@ -66,7 +66,10 @@ func TestOtherLinter(t *testing.T) {
 	for _, name := range []string{"galaxy.yml", ".ansible-lint", ".yamllint"} {
 		command(t, "cp", root()+"/"+name, at+"/"+name)
 	}
-	if out := run(at, "ansible-lint", "--version").ok(t).out; !strings.Contains(out, "ansible-lint 25.") {
+	rules, err := os.ReadFile(root() + "/.ansible-lint")
+	must(t, err)
+	must(t, os.WriteFile(at+"/.ansible-lint", append(rules, "supported_ansible_also: [\"2.14\"]\n"...), 0o644))
+	if out := run(at, "ansible-lint", "--version", "--nocolor").ok(t).out; !strings.Contains(out, "ansible-lint 25.") {
 		t.Errorf("another version:\n%.200s", out)
 	}
 	if out := run(at, "ansible-lint", "--offline", "--nocolor").ok(t).out; !strings.Contains(out, "production") {

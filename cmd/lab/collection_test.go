@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestCollection: the linters of both generations, the documentation, and what
+// TestCollection: the linters, the documentation, and what
 // is in the package.
 func TestCollection(t *testing.T) {
 	need(t)

@@ -128,6 +128,8 @@ const lists = `---
           - modules | syncagent.agent.agent_contested('s3', ['m1', 'relay'], hostvars, groups) == ['bbs by m1 and relay']
           - modules | syncagent.agent.agent_contested('relay', ['m1', 'relay'], hostvars, groups) == []
           - modules | syncagent.agent.agent_contested('s1', ['m1', 's3'], hostvars, groups) == []
+          - "[{'check':'source','subject':'www','text':'gone','remedy':'make it'}, {'check':'doctor','text':'silent'}] | syncagent.agent.agent_said
+            == ['source www: gone; make it', 'doctor: silent']"
       vars:
         targets:
           - {name: relay, host: relay.example.com}

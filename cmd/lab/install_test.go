@@ -33,8 +33,13 @@ func TestFromURL(t *testing.T) {
 	play(t, from(""), "site", "--tags", "agent_slave_install").fails(t, "needs agent_install_url and agent_install_sha256.amd64")
 	untouched(t, before)
 	good := from(fmt.Sprintf("%x", sha256.Sum256(data)))
+	play(t, good, "site", "--check", "--tags", "agent_slave_install").ok(t)
+	untouched(t, before)
 	play(t, good, "site").ok(t)
 	play(t, good, "site").nothing(t)
+	if out := onHost(t, "s1", "ls", "/usr/local/bin"); out != "agent" {
+		t.Errorf("the download is left: %s", out)
+	}
 	for name := range hostOf {
 		if got := onHost(t, name, "tail", "-c", "3", "/usr/local/bin/agent"); got != "new" {
 			t.Errorf("%s has the old program", name)
@@ -61,15 +66,15 @@ func TestFromPackage(t *testing.T) {
 		if got := onHost(t, name, "systemctl", "show", "--property=ExecStart", unit); !strings.Contains(got, "/usr/bin/agent") {
 			t.Errorf("%s runs %s", name, got)
 		}
-		if _, err := os.Stat(hostRoot(hostOf[name]) + "/usr/local/bin/agent"); err == nil {
-			t.Errorf("%s still has the copy", name)
+		if to, err := os.Readlink(hostRoot(hostOf[name]) + "/usr/local/bin/agent"); err != nil || to != "/usr/bin/agent" {
+			t.Errorf("%s still has the copy: %v, %s", name, err, to)
 		}
 	}
 	must(t, os.WriteFile(hostRoot("h1")+"/www/www/packaged", []byte("x"), 0o644))
 	synced(t, "www/packaged")
 	play(t, inv, "uninstall").ok(t)
 	for name := range hostOf {
-		if out := onHost(t, name, "sh", "-c", "ls /usr/bin/agent 2>/dev/null || true"); out != "" {
+		if out := onHost(t, name, "sh", "-c", "ls /usr/bin/agent /usr/local/bin/agent 2>/dev/null || true"); out != "" {
 			t.Errorf("%s still has %s", name, out)
 		}
 	}

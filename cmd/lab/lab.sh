@@ -117,12 +117,14 @@ up() {
 		boot "h$i" "$suite"
 	done
 	for i in $(seq $#); do
-		for try in $(seq 600); do
+		for try in $(seq 3000); do
 			answers "$net.$((10 + i))" && continue 2
 			sleep 0.1
 		done
 		echo "h$i does not answer:" >&2
 		tail "$dir/$prefix/h$i/console.log" >&2
+		! grep -q 'inotify.*Too many open files' "$dir/$prefix/h$i/console.log" ||
+			echo "each host takes six of this machine's fs.inotify.max_user_instances: raise it" >&2
 		exit 1
 	done
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -307,48 +306,6 @@ func onHost(t *testing.T, name string, args ...string) string {
 	return out
 }
 
-// inventory is the one of the README, with other values.
-type inventory struct {
-	user, password, login string // repl, the canary and deploy unless said
-	modules               string
-	without               string // a slave that is not there
-	extra                 string // further lines of vars
-	text                  string // instead of all that
-}
-
-func (i inventory) write(t *testing.T) string {
-	t.Helper()
-	if i.text == "" {
-		i.text = i.render()
-	}
-	name := project + "/inventory.yml"
-	must(t, os.WriteFile(name, []byte(i.text), 0o600))
-	return name
-}
-
-func (i inventory) render() string {
-	or := func(s, d string) string {
-		if s == "" {
-			return d
-		}
-		return s
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "---\nall:\n  vars:\n    ansible_user: %s\n", or(i.login, "deploy"))
-	fmt.Fprintf(&b, "    agent_common_user: %s\n    agent_common_password: %s\n", or(i.user, "repl"), or(i.password, canary))
-	// Debian 11's rsync takes no deletes; the doctor says so.
-	b.WriteString("    agent_master_tolerate: [delete]\n    agent_slave_tolerate: [delete]\n    agent_common_modules:\n")
-	b.WriteString(or(i.modules, "      - {name: www, path: /www/www}\n      - {name: bbs, path: /www/bbs, slaves: [s1, s2]}\n"))
-	b.WriteString(i.extra)
-	b.WriteString("agent_masters:\n  hosts:\n    m1: {ansible_host: 10.77.0.11}\nagent_slaves:\n  hosts:\n")
-	for n, s := range []string{"s1", "s2", "s3"} {
-		if s != i.without {
-			fmt.Fprintf(&b, "    %s: {ansible_host: 10.77.0.%d}\n", s, 12+n)
-		}
-	}
-	return b.String()
-}
-
 // result is what became of a play.
 type result struct {
 	out  string
@@ -425,93 +382,4 @@ func (r result) nothing(t *testing.T) result {
 		}
 	}
 	return r
-}
-
-// manifest is all that was ever written on a host, but for what the system and
-// ssh write themselves, and what rsync replicates.
-func manifest(t *testing.T, h string) string {
-	t.Helper()
-	prune := regexp.MustCompile(`^(var/log|run|tmp|var/tmp|var/lib/systemd|var/lib/dpkg|var/cache|var/lib/apt|home|root|www|etc/machine-id|etc/\.updated|var/\.updated|var/lib/private|var/lib/syncagent/(rsyncd\.(log|pid|lock)|journal|.*\.children|receiver\.lock))(/|$)`)
-	var b strings.Builder
-	top := upper(h)
-	must(t, filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			if os.IsNotExist(err) {
-				return nil
-			}
-			return err
-		}
-		rel, _ := filepath.Rel(top, path) // path is below top
-		if prune.MatchString(rel) {
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil {
-			return nil
-		}
-		if d.IsDir() { // its time changes with temporary files of others
-			fmt.Fprintf(&b, "%v %s\n", info.Mode(), rel)
-			return nil
-		}
-		st := info.Sys().(*syscall.Stat_t)
-		fmt.Fprintf(&b, "%v %d %d %d %s %s\n", info.Mode(), st.Uid, st.Gid, info.Size(), info.ModTime().Format(time.RFC3339Nano), rel)
-		return nil
-	}))
-	return b.String()
-}
-
-func manifests(t *testing.T) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	for name, h := range hostOf {
-		all[name] = manifest(t, h)
-	}
-	return all
-}
-
-// untouched fails when a host's manifest is another than before.
-func untouched(t *testing.T, before map[string]string, names ...string) {
-	t.Helper()
-	after := manifests(t)
-	for name := range hostOf {
-		if len(names) > 0 && !strings.Contains(" "+strings.Join(names, " ")+" ", " "+name+" ") {
-			continue
-		}
-		if before[name] != after[name] {
-			t.Errorf("%s was written to:\n%s", name, delta(before[name], after[name]))
-		}
-	}
-}
-
-// delta are the lines that stand in one of both.
-func delta(a, b string) string {
-	var out strings.Builder
-	for _, side := range []struct{ mark, has, not string }{{"-", a, b}, {"+", b, a}} {
-		for line := range strings.Lines(side.has) {
-			if !strings.Contains("\n"+side.not, "\n"+line) {
-				out.WriteString(side.mark + line)
-			}
-		}
-	}
-	return out.String()
-}
-
-// pids are the main processes of the services.
-func pids(t *testing.T) string {
-	t.Helper()
-	var b strings.Builder
-	for _, name := range []string{"m1", "s1", "s2", "s3"} {
-		unit := "syncagent-receiver"
-		if name == "m1" {
-			unit = "syncagent"
-		}
-		b.WriteString(name + " " + onHost(t, name, "systemctl", "show", "--property=MainPID,ActiveState", unit) + "\n")
-		if name != "m1" {
-			b.WriteString(onHost(t, name, "cat", "/var/lib/syncagent/rsyncd.pid") + "\n")
-		}
-	}
-	return b.String()
 }

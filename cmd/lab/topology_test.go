@@ -41,8 +41,10 @@ func TestSeveralMasters(t *testing.T) {
 	must(t, os.WriteFile(hostRoot("h2")+"/www/bbs/second", []byte("of relay"), 0o644))
 
 	before := manifests(t)
-	play(t, with("", `ansible_host: "fd77::11"`), "site").fails(t, "www by m1 and relay: say in masters of the module")
-	play(t, with("masters: [m1],", "ansible_connection: local, ansible_host: localhost"), "site").fails(t, "the IP address from which m1 pushes is not known: set agent_master_comes_from")
+	two := with("", `ansible_host: "fd77::11"`)
+	two.text = strings.ReplaceAll(two.text, "masters: [relay], slaves: [s1, s2]", "slaves: [relay, s1, s2]")
+	play(t, two, "site", "--check").fails(t, "www by m1 and relay, bbs by m1 and relay: say in masters of the module")
+	play(t, with("masters: [m1],", "ansible_host: localhost"), "site", "--check").fails(t, "the IP address from which m1 pushes is not known: set agent_master_comes_from")
 	untouched(t, before)
 
 	inv := with("masters: [m1],", `ansible_host: "fd77::11"`)

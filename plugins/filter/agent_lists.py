@@ -128,7 +128,7 @@ def agent_contested(modules, host, masters, hostvars, groups):
 def agent_said(findings):
     """What the doctor found, a line each, the way it prints them."""
     return [
-        "%s: %s %s%s" % (f["check"], f.get("subject", ""), f["text"], "; " + f["remedy"] if f.get("remedy") else "")
+        "%s: %s%s" % (" ".join([f["check"], f.get("subject", "")]).strip(), f["text"], "; " + f["remedy"] if f.get("remedy") else "")
         for f in findings
     ]
 
