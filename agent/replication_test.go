@@ -14,6 +14,7 @@ import (
 	"syncagent/agent"
 	"syncagent/agent/config"
 	"syncagent/agent/status"
+	"syncagent/rsyncd"
 	"syncagent/rsyncd/rsyncdtest"
 )
 
@@ -169,6 +170,7 @@ func TestChurnConverges(t *testing.T) {
 func churnConverges(t *testing.T, watcher string) {
 	rsyncdtest.NoLeaks(t)
 	l := newLab(t, 2, "    delete_guard: off\n    first_sync: mirror\n    watcher: "+watcher+"\n")
+	l.receivers() // a foreign daemon's target is in doubt for ten minutes after a run that was cut off
 	outside := filepath.Join(l.dir, "outside")
 	l.must(os.Mkdir(outside, 0o755))
 	l.start()
@@ -188,6 +190,19 @@ func churnConverges(t *testing.T, watcher string) {
 		s.Restart()
 	}
 	l.inSync()
+}
+
+// receivers has the slaves' daemons tell of themselves as those of our receivers do.
+func (l *lab) receivers() {
+	l.t.Helper()
+	notice := filepath.Join(l.dir, "motd")
+	l.must(os.WriteFile(notice, rsyncd.Notice{Links: "kept", Owners: "kept"}.Render(), 0o644))
+	for _, s := range l.slaves {
+		conf := s.Conf
+		conf.MOTDFile = notice
+		s.WriteConf(conf)
+		s.Restart()
+	}
 }
 
 // fault does one bad thing to a random slave, or to the master.
