@@ -37,22 +37,8 @@ func powerCases() []faultCase {
 			bound: 2 * time.Minute,
 		},
 		{
-			name:  "slave_power_lost",
-			says:  "the power of a slave's disk is cut 10 times, each right after files of a burst were confirmed: what was not synced is gone; the slave is started anew",
-			setup: func(w *world) { w.onDisk(w.slaves[0]) },
-			fault: func(w *world) {
-				for n := range rounds(10, 2) {
-					w.files(fmt.Sprintf("burst%d", n), 100)
-					w.converge(settleTime)
-					w.bootAnew(w.slaves[0])
-				}
-			},
-			quiet: true,
-			bound: 3 * time.Minute,
-		},
-		{
 			name: "slave_power_lost_synced", settings: "rsync: {extra: [--fsync]}\n",
-			says:  "as before, with --fsync: whatever of the files is there after the cut is whole",
+			says:  "the power of a slave's disk is cut 10 times, each right after files of a burst were confirmed with --fsync: whatever of them is there then is whole; the slave is started anew",
 			setup: func(w *world) { w.onDisk(w.slaves[0]) },
 			fault: func(w *world) {
 				for n := range rounds(10, 2) {
