@@ -29,6 +29,8 @@ type Wanted struct {
 	Binary  string         // absolute, for the unit
 	Rsync   string         // the rsync binary whose parser checks the result
 	Root    bool           // it will run as root
+	// Packaged reports whether a package brought the unit of this name; nil for none.
+	Packaged func(unit string) bool
 	// Out are a slave's modules that are out of service, each with the reason; nil
 	// has the state directory asked.
 	Out map[string]string

@@ -28,6 +28,7 @@ type unitData struct {
 	Chroot         bool
 	PrivateTmp     bool
 	ProtectHome    bool
+	DropIn         bool // lists of commands begin anew
 }
 
 // place is where a unit's service has to get at.
@@ -42,7 +43,9 @@ type place struct {
 // unit renders the unit of a service. Modules, and all else that the
 // configuration names, may lie anywhere, so what hides temporary and home
 // directories is left out where something lies there. Temporary files go to
-// the runtime directory, which no such choice makes read-only.
+// the runtime directory, which no such choice makes read-only. Where a package
+// brought the unit, all of it goes into a drop-in, so that the package's own file
+// may change with the package.
 func (w Wanted) unit(name, file string, p place) (provision.Unit, error) {
 	paths := append([]string{w.Binary, w.File}, p.paths...)
 	if !w.Staged {
@@ -55,6 +58,7 @@ func (w Wanted) unit(name, file string, p place) (provision.Unit, error) {
 		Mounts: quoteAll("", p.mounts), Writable: quoteAll("-", p.writable), Chroot: p.chroot,
 		PrivateTmp:  !p.anywhere && !anyBelow(paths, "/tmp", "/var/tmp"),
 		ProtectHome: !p.anywhere && !anyBelow(paths, "/home", "/root", "/run/user"),
+		DropIn:      w.packaged(name),
 	}
 	t, err := template.ParseFS(unitFiles, "units/hardening.tmpl", "units/"+file)
 	if err != nil {
@@ -64,11 +68,17 @@ func (w Wanted) unit(name, file string, p place) (provision.Unit, error) {
 	if err := t.ExecuteTemplate(&out, file, data); err != nil {
 		return provision.Unit{}, fmt.Errorf("render unit %s: %w", name, err)
 	}
+	path := "/etc/systemd/system/" + name
+	if data.DropIn {
+		path += ".d/10-init.conf"
+	}
 	return provision.Unit{
 		Name: name, Enable: true, Start: true,
-		File: &provision.File{Path: "/etc/systemd/system/" + name, Content: out.Bytes(), Mode: 0o644},
+		File: &provision.File{Path: path, Content: out.Bytes(), Mode: 0o644},
 	}, nil
 }
+
+func (w Wanted) packaged(unit string) bool { return w.Packaged != nil && w.Packaged(unit) }
 
 // resolved follows the links of a path as far as it exists.
 func resolved(path string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -126,6 +127,17 @@ const unitDir = "/etc/systemd/system"
 
 func packagedDirs() []string {
 	return []string{unitDir, "/usr/lib/systemd/system", "/lib/systemd/system"}
+}
+
+// Packaged reports whether below root, "" for this host, a package brought a unit that
+// no administrator's takes the place of.
+func Packaged(root, unit string) bool {
+	for _, dir := range packagedDirs() {
+		if _, err := os.Lstat(filepath.Join(root, dir, unit)); err == nil {
+			return dir != unitDir
+		}
+	}
+	return false
 }
 
 // linkUnits enables units of a staging directory the way "systemctl enable"

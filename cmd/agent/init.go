@@ -112,6 +112,7 @@ func (a *app) newInit(role config.Role, o initOptions) (*initRun, error) {
 	r.wanted = agent.Wanted{
 		Version: version, File: r.paths().Config, Root: os.Geteuid() == 0 || o.root != "",
 		Units: r.service == "systemd", Staged: r.root != "", Binary: r.binary(),
+		Packaged: func(unit string) bool { return provision.Packaged(r.root, unit) },
 	}
 	return r, r.findRsync()
 }
@@ -134,13 +135,24 @@ func (r *initRun) binary() string {
 	case r.program != "":
 		return r.program
 	case r.root != "":
-		return "/usr/local/bin/agent"
+		return stagedBinary(r.root)
 	}
 	exe, err := os.Executable()
 	if err != nil {
 		return "/usr/local/bin/agent"
 	}
 	return exe
+}
+
+// stagedBinary is where the program is below root, or will be.
+func stagedBinary(root string) string {
+	const ours, packaged = "/usr/local/bin/agent", "/usr/bin/agent"
+	for _, path := range []string{ours, packaged} {
+		if info, err := os.Stat(filepath.Join(root, path)); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+	}
+	return ours
 }
 
 func (r *initRun) findRsync() error {
