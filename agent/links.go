@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"syncagent/agent/root"
@@ -22,7 +24,8 @@ const (
 type links struct {
 	inodes map[uint64]linked
 	names  map[tree.Path]uint64
-	swept  time.Time // when a sweep began last
+	fresh  map[tree.Path]bool // names seen of files with several, not looked at since
+	swept  time.Time          // when a sweep began last
 	last   time.Duration
 	took   time.Duration // as a rule, see sweepTook
 }
@@ -33,7 +36,7 @@ type links struct {
 type linked map[tree.Path]int64
 
 func newLinks() *links {
-	return &links{inodes: map[uint64]linked{}, names: map[tree.Path]uint64{}}
+	return &links{inodes: map[uint64]linked{}, names: map[tree.Path]uint64{}, fresh: map[tree.Path]bool{}}
 }
 
 // seen notes that p is a name of the file. When the file changed since it was
@@ -81,28 +84,39 @@ func (l *links) sweepTook(d time.Duration) {
 	l.last = d
 }
 
-// gone forgets a name.
-func (l *links) gone(p tree.Path) {
+// gone forgets a name, and returns the others of its file: what was written under
+// that name last, nobody looked at.
+func (l *links) gone(p tree.Path) (others []tree.Path) {
 	ino, known := l.names[p]
 	if !known {
-		return
+		return nil
 	}
-	delete(l.names, p)
-	f := l.inodes[ino]
-	delete(f, p)
-	if len(f) == 0 {
-		delete(l.inodes, ino)
-	}
+	l.forget(p, ino)
+	return slices.Collect(maps.Keys(l.inodes[ino]))
 }
 
-// goneBelow forgets all names at and below paths.
-func (l *links) goneBelow(paths map[tree.Path]bool) {
+// goneBelow is gone for all names at and below paths.
+func (l *links) goneBelow(paths map[tree.Path]bool) (others []tree.Path) {
 	if len(paths) == 0 {
-		return
+		return nil
 	}
-	for p := range l.names {
+	files := map[uint64]bool{}
+	for p, ino := range l.names {
 		if covered(paths, p) {
-			l.gone(p)
+			files[ino] = true
+			l.forget(p, ino)
 		}
+	}
+	for ino := range files {
+		others = append(others, slices.Collect(maps.Keys(l.inodes[ino]))...)
+	}
+	return others
+}
+
+func (l *links) forget(p tree.Path, ino uint64) {
+	delete(l.names, p)
+	delete(l.inodes[ino], p)
+	if len(l.inodes[ino]) == 0 {
+		delete(l.inodes, ino)
 	}
 }

@@ -163,6 +163,10 @@ func (s *Source) sink(e watch.Event) {
 	if s.excluded(e) || !s.events.takes(e) {
 		return
 	}
+	if e.Linked {
+		s.linked(e.Path)
+		return
+	}
 	for _, r := range s.Replicas() {
 		if e.From != tree.Root {
 			r.Moved(e.From, e.Path, e.What)
@@ -172,6 +176,12 @@ func (s *Source) sink(e watch.Event) {
 	}
 	if s.told != nil {
 		s.told.Mark(e.Path, whole(e), e.Gone)
+	}
+}
+
+func (s *Source) linked(p tree.Path) {
+	for _, r := range s.Replicas() {
+		r.Linked(p)
 	}
 }
 

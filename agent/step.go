@@ -151,7 +151,7 @@ func (r *Replica) sort(l *lane, v *view, entries []root.Entry) work {
 			r.sortPresent(l, &w, e)
 		}
 	}
-	r.relink(&w)
+	r.relink(&w, r.expected(v, entries))
 	return w
 }
 
@@ -184,7 +184,7 @@ func (r *Replica) sortPresent(l *lane, w *work, e root.Entry) {
 	if e.Stat.IsRegular() && e.Stat.Links > 1 {
 		r.link(w, e)
 	} else {
-		r.links.gone(e.Path)
+		r.otherNames(r.links.gone(e.Path), w.since)
 	}
 	w.send.Anew = w.send.Anew || e.What&tree.Deep != 0 && r.moves.shares(e.Path)
 	r.mu.Unlock()
@@ -221,28 +221,6 @@ func (r *Replica) letGo(l *lane, w *work, e root.Entry) {
 // something else does.
 func wasDirectory(e root.Entry) bool {
 	return e.Marks > 1 || slices.ContainsFunc(e.Batch, func(m tree.Mark) bool { return m.What&tree.Deep != 0 || m.Path != e.Path })
-}
-
-// link marks the other names of a file. Needs the lock.
-func (r *Replica) link(w *work, e root.Entry) {
-	others, changed := r.links.seen(e.Path, e.Stat)
-	for _, p := range others {
-		r.remark(p, tree.Content, w.since)
-	}
-	if changed {
-		w.linked = append(w.linked, e.Stat)
-	}
-}
-
-// relink has a sweep look for the names that are not known of files that
-// changed, once the whole batch is.
-func (r *Replica) relink(w *work) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.links.goneBelow(w.missing)
-	if slices.ContainsFunc(w.linked, r.links.lacks) {
-		r.sweepAgain(w.since)
-	}
 }
 
 // putBack keeps an entry around a lost mount point for the time it is back.

@@ -78,3 +78,63 @@ func TestDirectoryInAHeldOnesPlace(t *testing.T) {
 		return err
 	})
 }
+
+// What is written under one name of a file that then goes arrives under the others.
+func TestNameThatGoesAfterAWrite(t *testing.T) {
+	type at = func(string) string
+	for name, c := range map[string]struct {
+		first, then func(at) error
+		only        string // watcher that sees this
+	}{
+		"of one that was known": {
+			then: func(at at) error { return errors.Join(os.WriteFile(at("b"), []byte("two"), 0o644), os.Remove(at("b"))) },
+		},
+		"of a new one": {
+			first: func(at at) error { return os.Link(at("a"), at("c")) },
+			then: func(at at) error {
+				return errors.Join(os.WriteFile(at("c"), []byte("three"), 0o644), os.Remove(at("c")))
+			},
+		},
+		"of one that was replaced": {
+			first: func(at at) error { return os.Link(at("a"), at("c")) },
+			then: func(at at) error {
+				return errors.Join(os.WriteFile(at("c"), []byte("four"), 0o644), os.WriteFile(at("d"), nil, 0o644), os.Rename(at("d"), at("c")))
+			},
+		},
+		"of one in a new directory": {
+			first: func(at at) error { return errors.Join(os.Mkdir(at("n"), 0o755), os.Link(at("a"), at("n/c"))) },
+			then: func(at at) error {
+				return errors.Join(os.WriteFile(at("n/c"), []byte("five"), 0o644), os.Remove(at("n/c")))
+			},
+			only: "fanotify",
+		},
+		"of one that stays in a new directory": {
+			first: func(at at) error { return errors.Join(os.Mkdir(at("n"), 0o755), os.Link(at("a"), at("n/c"))) },
+			then:  func(at at) error { return os.WriteFile(at("n/c"), []byte("six"), 0o644) },
+			only:  "fanotify",
+		},
+	} {
+		for _, watcher := range []string{"fanotify", "fsnotify"} {
+			if c.only != "" && c.only != watcher {
+				continue
+			}
+			t.Run(name+"/"+watcher, func(t *testing.T) {
+				rsyncdtest.NoLeaks(t)
+				l := newLab(t, 1, "    delete_guard: off\n    first_sync: mirror\n    watcher: "+watcher+"\n")
+				l.top = "settle: {quiet: 500ms}\n" // all of it is one batch
+				at := func(p string) string { return filepath.Join(l.root, p) }
+				l.write("a", "one")
+				l.must(os.Link(at("a"), at("b")))
+				l.start()
+				l.inSync()
+				if c.first != nil {
+					before := l.status().Events
+					l.must(c.first(at))
+					l.until("the watcher has seen the new name", func(m status.Module) bool { return m.Events > before })
+				}
+				l.must(c.then(at))
+				l.inSync()
+			})
+		}
+	}
+}

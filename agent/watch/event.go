@@ -21,6 +21,9 @@ type Event struct {
 	// closed, it came by a rename or a link, or it rested for Config.GrowQuiet.
 	// There is no need to wait for more before it is sent.
 	Finished bool
+	// Linked says that a file was seen there which has other names, too, and nothing else:
+	// an event of the change itself comes after it.
+	Linked bool
 	// Cause says what made the watcher report the path.
 	Cause Cause
 	// Op holds what the kernel reported, several where it cannot be told apart or

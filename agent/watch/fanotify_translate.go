@@ -102,6 +102,10 @@ func opsOf(mask uint64) Op {
 
 // finished reports a file that nobody will write to for now.
 func (b *fanotifyBackend) finished(p tree.Path, op Op) {
+	var st unix.Stat_t
+	if unix.Lstat(b.dir.abs(p), &st) == nil {
+		b.out.linked(p, &st)
+	}
 	b.out.emit(Event{Path: p, What: tree.Content, Finished: true, Op: b.hold.learn(p, op), Kind: KindFile})
 	b.hold.release(p)
 }

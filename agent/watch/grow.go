@@ -54,6 +54,7 @@ func (b *fsnotifyBackend) written(p tree.Path, abs string, st *unix.Stat_t, op O
 			return
 		}
 	}
+	b.out.linked(p, st)
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		b.out.emit(Event{Path: p, What: tree.Content, Finished: true, Op: op, Kind: KindFile})
 		return

@@ -46,8 +46,9 @@ type watching struct {
 
 	mu     sync.Mutex
 	events []Event
-	gate   sync.Mutex // held by a test that wants the receiver to stand still
-	calm   int        // number of the last sentinel
+	linked []tree.Path // what was told to have other names
+	gate   sync.Mutex  // held by a test that wants the receiver to stand still
+	calm   int         // number of the last sentinel
 }
 
 // record is the sink.
@@ -56,6 +57,10 @@ func (h *watching) record(e Event) {
 	defer h.gate.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if e.Linked {
+		h.linked = append(h.linked, e.Path)
+		return
+	}
 	h.events = append(h.events, e)
 }
 

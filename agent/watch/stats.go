@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"syncagent/agent/tree"
 )
 
@@ -156,12 +158,23 @@ type outlet struct {
 
 func (o *outlet) emit(e Event) {
 	o.meter.events.Add(1)
+	o.hand(e)
+}
+
+func (o *outlet) hand(e Event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sink(e)
 }
 
 // close drops what comes from here on.
+// linked tells at once of a file that has several names, before one of them can go.
+func (o *outlet) linked(p tree.Path, st *unix.Stat_t) {
+	if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1 {
+		o.hand(Event{Path: p, Linked: true, Kind: KindFile})
+	}
+}
+
 func (o *outlet) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -189,6 +189,9 @@ func TestAtOnce(t *testing.T) {
 	if g := h.w.Growing(tree.Root); len(g) != 0 {
 		t.Errorf("%q are growing", g)
 	}
+	if want := []tree.Path{"hard", "renamed"}; !slices.Equal(h.linked, want) {
+		t.Errorf("%q are told to have other names, not %q", h.linked, want)
+	}
 	f.Close()
 }
 
