@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"syncagent/rsyncd/rsyncdtest"
 )
 
 // TestAlarm: each of these may put another directory at a module's path, and only they
@@ -98,7 +100,7 @@ func TestMountWakes(t *testing.T) {
 	}
 	defer a.close()
 	if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
-		t.Skipf("no right to mount: %v", err)
+		rsyncdtest.Lacks(t, "mount", os.NewSyscallError("mount", err))
 	}
 	defer func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
